@@ -1,0 +1,5 @@
+"""The benchmarks, one file a subject; importing this package registers them all."""
+
+from benchmarks.cases import commands, history, runs, workers
+
+__all__ = ["commands", "history", "runs", "workers"]

@@ -1,0 +1,40 @@
+"""About workflow files: their graph and their schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kurt.app.targets import workflow_file
+from kurt.errors import NotFoundError
+from kurt.types import JsonObject
+
+if TYPE_CHECKING:
+    from kurt.config import Settings
+
+
+def draw(settings: Settings, target: str, notation: str) -> str:
+    """The graph of a workflow file as `mermaid`, `dot` or `svg`.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DefinitionError: it has faults.
+    """
+    from kurt.engine.graph import draw as draw_graph  # noqa: PLC0415 - only when something is drawn
+    from kurt.engine.parser import load_workflow  # noqa: PLC0415 - as above
+    from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
+
+    file = workflow_file(settings, target)
+    if file is None:
+        raise NotFoundError(
+            f"{target!r} is no workflow file; only files have a graph", hint="kurt workflows list --files"
+        )
+    loaded = load_workflow(file, root=settings.root, kinds=kinds(settings.root))
+    return draw_graph(loaded.definition, notation)
+
+
+def schema(settings: Settings) -> JsonObject:
+    """The JSON Schema of workflow files, with the project's own step kinds."""
+    from kurt.engine.jsonschema import workflow_schema  # noqa: PLC0415 - only when it is asked for
+    from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
+
+    return workflow_schema(kinds(settings.root))

@@ -1,0 +1,33 @@
+"""Inputs of a run from a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from kurt.errors import InputError
+
+
+def read_inputs_file(name: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file, or on standard input for `-`.
+
+    Raises:
+        InputError: the file cannot be read, or holds no mapping.
+        DefinitionError: it is not well formed.
+    """
+    from kurt.engine.source import decode, read_source  # noqa: PLC0415 - only with --inputs-file
+
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the inputs file {name!r} cannot be read: {error.strerror}", hint="name a file, or - for stdin"
+        ) from error
+    value = read_source(decode(data, name), name).value
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{name!r} holds {type(value).__name__}, not a mapping of inputs",
+            hint="write `name: value` lines",
+        )
+    return value

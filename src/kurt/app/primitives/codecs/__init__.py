@@ -1,0 +1,1 @@
+"""One module for each file format, imported when the format is used."""

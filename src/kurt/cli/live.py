@@ -1,0 +1,207 @@
+"""The live view of a run: drawn on a terminal, one line a stage elsewhere, nothing with `--quiet` or in JSON modes.
+
+    with live_view("pages") as view:
+        view.on_run({"run_id": run_id})
+        ... view.on_step("fetch", "running") ...
+
+Everything goes to stderr. Events may come from any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kurt.cli.live_board import Board
+from kurt.cli.output import colours, write_error_line
+from kurt.cli.session import TABLE, current, current_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+    from kurt.cli.live_board import Row
+    from kurt.cli.live_screen import Screen
+
+_PARTS = 10  # a line each time another tenth of the items is done
+
+
+class LiveView:
+    """Shows events of a run as one line a stage; see `live_view`.
+
+    Args:
+        name: the workflow's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.board = Board(name)
+        # Decided here: events come from threads that know nothing of the command's options.
+        self._speaks = not current().quiet and current_mode() == TABLE
+        self._lock = threading.Lock()
+        self._told: dict[str, int] = {}
+        self._told_run = ("", "")
+
+    def open(self) -> None:
+        """Begin to show."""
+
+    def close(self) -> None:
+        """Show the last state and nothing more."""
+
+    def on_run(self, run: Mapping[str, Any], *, steps: Iterable[str] = ()) -> None:
+        """What is known of the run.
+
+        Args:
+            run: any of `run_id`, `name`, `status`, and `started_at`, `completed_at` as ISO 8601 or seconds since 1970.
+            steps: names of the steps that are expected, in order.
+        """
+        picture = self.board.run(run, steps)
+        if picture.run_id and (picture.run_id, picture.status) != self._told_run:
+            self._told_run = (picture.run_id, picture.status)
+            self._tell(f"run {picture.run_id} {picture.status}")
+
+    def on_step(self, path: str, state: str, **facts: Any) -> None:
+        """A step changed its state.
+
+        Args:
+            path: the step's path, such as `pages[url-1].fetch`.
+            state: `running`, `retrying`, `succeeded`, `failed`, `skipped` or `cancelled`.
+            facts: any of `kind`, `attempt`, `seconds`, `started_at`, `completed_at` (as in `on_run`), `error`
+                (a mapping with `message`), `wait` (seconds until the next attempt).
+        """
+        row = self.board.step(path, state, facts)
+        if "[" not in path:  # the steps of items are counted, not listed
+            self._tell(f"step {path} {_told_state(row, facts)}")
+
+    def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
+        """A fan-out went on."""
+        self.board.items(path, done, failed, total)
+        part = _PARTS * done // total if total else _PARTS
+        with self._lock:
+            if part <= self._told.get(path, 0) or "[" in path:
+                return
+            self._told[path] = part
+        self._tell(f"step {path} {done} of {total} items done" + (f", {failed} failed" if failed else ""))
+
+    def on_stage(
+        self, stage: str, *, current: int | None = None, total: int | None = None, done: bool = False
+    ) -> None:
+        """A stage of a Python workflow began, went on or ended."""
+        if stage not in self._told:
+            self.on_step(stage, "running")
+            self._told[stage] = 0
+        if current is not None and total is not None:
+            self.on_items(stage, done=current, failed=0, total=total)
+        if done:
+            self.on_step(stage, "succeeded")
+
+    def on_log(self, line: str) -> None:
+        """A line of the run's log."""
+        self.board.log(line)
+
+    def tick(self) -> None:
+        """Called now and then while nothing happens."""
+
+    def refresh(self) -> None:
+        """Show what has changed at once; without it a picture is at most an eighth of a second old."""
+
+    def _tell(self, line: str) -> None:
+        if self._speaks:
+            write_error_line(line)
+
+
+class ScreenView(LiveView):
+    """Shows events of a run on a terminal, drawn again and again in the same place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._screen: Screen | None = None
+
+    def open(self) -> None:
+        """Begin to draw."""
+        from kurt.cli.live_screen import Screen
+
+        self._screen = Screen(self.board, sys.stderr, colour=colours(sys.stderr))
+        self._screen.open()
+
+    def refresh(self) -> None:
+        """Draw at once."""
+        if self._screen is not None:
+            self._screen.refresh()
+
+    def close(self) -> None:
+        """Leave the last picture on the screen."""
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close()
+
+    def _tell(self, line: str) -> None:
+        """Nothing: the screen shows it."""
+
+
+@contextmanager
+def live_view(name: str) -> Generator[LiveView]:
+    """The live view of one run, as the terminal and the options allow.
+
+    Args:
+        name: the workflow's name.
+    """
+    view = ScreenView(name) if can_draw() else LiveView(name)
+    view.open()
+    try:
+        yield view
+    finally:
+        view.close()
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal on which a picture can be drawn, and somebody wants to see it."""
+    if current().quiet or current_mode() != TABLE or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stderr.isatty()
+
+
+def closing_lines(run: Mapping[str, Any]) -> list[str]:
+    """What is said at the end of a run: how it ended, how long it took, and what can be done next.
+
+    Args:
+        run: `run_id`, `name`, `status`, and `seconds` if they are known.
+    """
+    from kurt.engine.durations import format_duration
+
+    run_id, status, seconds = run["run_id"], run["status"], run.get("seconds")
+    taken = "" if seconds is None else f" after {format_duration(seconds)}"
+    lines = [f"run {run_id} {status}{taken}"]
+    return [*lines, *(f"{label}: kurt workflows {verb} {run_id}" for label, verb in _NEXT.get(status, ()))]
+
+
+_NEXT: dict[str, tuple[tuple[str, str], ...]] = {
+    "succeeded": (("steps", "steps"),),
+    "failed": (("what happened", "logs"), ("once it is mended", "retry")),
+    "cancelled": (("to go on", "resume"),),
+    "interrupted": (("to go on", "resume"),),
+    "stuck": (("to go on", "resume"),),
+    "running": (("watch it", "follow"),),
+    "queued": (("watch it", "follow"),),
+}
+
+
+def _told_state(row: Row, facts: Mapping[str, Any]) -> str:
+    """A change of state in words."""
+    from kurt.engine.durations import format_duration
+
+    taken = "" if row.seconds is None else f" in {format_duration(row.seconds)}"
+    match row.state:
+        case "running":
+            return "started" if row.attempt == 1 else f"started, attempt {row.attempt}"
+        case "retrying":
+            wait = facts.get("wait")
+            again = "" if wait is None else f", next attempt in {format_duration(wait)}"
+            return f"failed in attempt {row.attempt}: {row.detail}{again}"
+        case "failed":
+            return f"failed{taken}: {row.detail}" if row.detail else f"failed{taken}"
+        case "succeeded":
+            return f"succeeded{taken}"
+        case _:
+            return row.state

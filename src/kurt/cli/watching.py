@@ -1,0 +1,140 @@
+"""The live view of a run: of one in this process, and of one that goes on elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kurt.app.foreground_watch import Watch
+from kurt.cli.session import current
+from kurt.runtime.logs import follow as follow_log
+from kurt.runtime.logs import log_path
+from kurt.runtime.runs import Run, RunReader, open_reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kurt.cli.live import LiveView
+    from kurt.config import Settings
+
+_POLL = 0.25
+
+
+class _Relay:
+    """Passes what a run in this process tells on to the live view, and the log's new lines with it."""
+
+    def __init__(self, view: LiveView, settings: Settings, steps: Sequence[str]) -> None:
+        self._view = view
+        self._steps = steps
+        self._settings = settings
+        self._log: Path | None = None
+        self._offset = 0
+
+    def watches(self, run_id: str) -> None:
+        """The run has its id."""
+        self._log = log_path(self._settings, run_id)
+        self._view.on_run({"run_id": run_id, "status": "running"}, steps=self._steps)
+
+    def on_step(self, path: str, state: str, **facts: Any) -> None:
+        """A step changed its state."""
+        self._view.on_step(path, state, **facts)
+
+    def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
+        """A fan-out went on."""
+        self._view.on_items(path, done=done, failed=failed, total=total)
+
+    def ended(self, run: Run) -> None:
+        """Show how the run ended."""
+        self._view.on_run(run.to_json())
+
+    def tick(self) -> None:
+        """Show new lines of the log."""
+        if self._log is not None:
+            lines, self._offset = follow_log(self._log, self._offset)
+            for line in lines:
+                self._view.on_log(line)
+        self._view.tick()
+
+
+@contextmanager
+def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
+    """A live view of a run in this process.
+
+    Args:
+        name: the workflow's name.
+        steps: names of the steps that are to be expected, in order.
+    """
+    from kurt.cli.live import live_view
+
+    with live_view(name) as view:
+        relay = _Relay(view, current().settings(), steps)
+        yield Watching(Watch(listener=relay, tick=relay.tick, on_start=relay.watches), relay)
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """A live view in use.
+
+    Attributes:
+        watch: what the run is given.
+        relay: passes on what the run tells.
+    """
+
+    watch: Watch
+    relay: _Relay
+
+    def ended(self, run: Run) -> Run:
+        """Show how the run ended; the run."""
+        self.relay.tick()
+        self.relay.ended(run)
+        return run
+
+
+def follow(settings: Settings, run_id: str) -> Run:
+    """Show a run that goes on elsewhere until it is over; also while it waits in its queue.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    from kurt.cli.live import live_view
+
+    with open_reader(settings) as reader:
+        run = reader.get(run_id)
+        with live_view(run.name) as view:
+            follower = _Follower(reader, view, log_path(settings, run.id))
+            return follower.run_until_over(run)
+
+
+class _Follower:
+    """Reads a run's records again and again and shows what is new."""
+
+    def __init__(self, reader: RunReader, view: LiveView, log: Path) -> None:
+        self._reader = reader
+        self._view = view
+        self._log = log
+        self._offset = 0
+        self._shown: dict[str, str] = {}
+
+    def run_until_over(self, run: Run) -> Run:
+        """Show the run until it is over; how it ended."""
+        while True:
+            self._show(run)
+            if run.is_over:
+                return run
+            time.sleep(_POLL)
+            run = self._reader.get(run.id)
+
+    def _show(self, run: Run) -> None:
+        self._view.on_run(run.to_json())
+        for step in self._reader.steps(run.id):
+            if self._shown.get(step.path) != step.status:
+                self._shown[step.path] = step.status
+                facts = step.to_json()
+                shown = ("kind", "attempt", "started_at", "completed_at", "error")
+                self._view.on_step(step.path, step.status, **{name: facts.get(name) for name in shown})
+        lines, self._offset = follow_log(self._log, self._offset)
+        for line in lines:
+            self._view.on_log(line)

@@ -1,0 +1,118 @@
+"""How runs and steps are shown to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kurt.cli.table import Column, Table
+
+
+def state_text(run: dict[str, Any]) -> str:
+    """The state with the failures that the run lived with: `succeeded (3 of 200 items failed)`."""
+    summary = run.get("summary") or {}
+    parts: list[str] = []
+    if failed := summary.get("items_failed"):
+        parts.append(f"{failed} of {summary.get('items', failed)} items failed")
+    if skipped := summary.get("skipped_failures"):
+        parts.append(f"{skipped} failed step{'s' if skipped > 1 else ''} skipped")
+    return f"{run['status']} ({', '.join(parts)})" if parts else str(run["status"])
+
+
+def runs_table(runs: list[dict[str, Any]]) -> Table:
+    """Runs as a table, the newest first; what can be run as one of names."""
+    if runs and "source" in runs[0]:
+        return _sources_table(runs)
+    columns = [
+        Column("run id"),
+        Column("workflow", shrink=True),
+        Column("state", "state"),
+        Column("started", "time"),
+        Column("ended", "time"),
+        Column("queue"),
+    ]
+    rows = [
+        [
+            run["run_id"],
+            run["name"],
+            state_text(run),
+            run.get("started_at") or run.get("created_at"),
+            run.get("completed_at"),
+            run.get("queue"),
+        ]
+        for run in runs
+    ]
+    return Table(columns, rows, empty="no runs; start one with: kurt workflows run FILE")
+
+
+def _sources_table(found: list[dict[str, Any]]) -> Table:
+    columns = [Column("name"), Column("kind"), Column("source", shrink=True)]
+    return Table(columns, [[one["name"], one["kind"], one["source"]] for one in found])
+
+
+def run_lines(run: dict[str, Any]) -> list[str]:
+    """One run as lines of `name: value`."""
+    shown = [
+        ("run", run["run_id"]),
+        ("workflow", run["name"]),
+        ("file", run.get("file")),
+        ("state", state_text(run)),
+        ("waiting for", _waiting(run.get("waiting_for"))),
+        ("queue", run.get("queue")),
+        ("priority", run.get("priority") or None),
+        ("executor", run.get("executor_id")),
+        ("created", run.get("created_at")),
+        ("started", run.get("started_at")),
+        ("ended", run.get("completed_at")),
+        ("forked from", run.get("forked_from")),
+        ("error", _error(run.get("error"))),
+        ("hint", (run.get("error") or {}).get("hint")),
+    ]
+    return [f"{name + ':':<13} {value}" for name, value in shown if value not in (None, "")]
+
+
+def _waiting(waiting_for: dict[str, Any] | None) -> str | None:
+    if not waiting_for:
+        return None
+    if waiting_for.get("topic"):
+        return f"a message on {waiting_for['topic']!r} (step {waiting_for.get('path')})"
+    return f"a time (step {waiting_for.get('path')})"
+
+
+def _error(error: dict[str, Any] | None) -> str | None:
+    return str(error.get("message")) if error else None
+
+
+def steps_table(steps: list[dict[str, Any]]) -> Table:
+    """Steps as a table, in their order."""
+    columns = [
+        Column("step", shrink=True),
+        Column("kind"),
+        Column("state", "state"),
+        Column("attempts", "number"),
+        Column("seconds", "number"),
+        Column("error", shrink=True),
+    ]
+    rows = [
+        [
+            step["path"],
+            step.get("kind"),
+            step["status"],
+            step["attempt"],
+            _seconds(step),
+            _error(step.get("error")),
+        ]
+        for step in steps
+    ]
+    return Table(columns, rows, empty="no step has finished yet")
+
+
+def _seconds(step: dict[str, Any]) -> str | None:
+    seconds = step.get("seconds")
+    return None if seconds is None else f"{seconds:.2f}"
+
+
+def submitted_lines(submitted: dict[str, Any]) -> list[str]:
+    """What `--background` says."""
+    run_id = submitted["run_id"]
+    verb = "Workflow already there" if submitted.get("existing") else "Workflow started"
+    return [f"{verb}: {run_id}", f"Logs: {submitted['log']}", f"Follow: kurt workflows follow {run_id}"]

@@ -1,0 +1,96 @@
+"""The settings that Kurt itself knows: type, default and one line of help for each.
+
+Keys with a dot whose first part is the name of a workflow module (`MAP.MAX_PAGES`) are free; they belong to the
+module and are not in this table.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+TABLE_FORMAT = "table"
+
+
+class Key(NamedTuple):
+    """A known setting.
+
+    Attributes:
+        name: the key as a `kurt.config` file has it.
+        kind: `text`, `path`, `integer`, `duration` (seconds), `size` (bytes) or `choice`.
+        default: the value as text when nobody sets it; empty means none.
+        help: one line for people.
+        choices: the legal values of a `choice`.
+        minimum: the least legal number, in the unit of the kind.
+    """
+
+    name: str
+    kind: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+
+
+KEYS: tuple[Key, ...] = (
+    Key(
+        "DATABASE_URL", "text", "", "Postgres address (postgresql://...); without it the SQLite file is used"
+    ),
+    Key("PATH_DB", "path", ".kurt/kurt.sqlite", "SQLite file, from the project's root"),
+    Key("PATH_SOURCES", "path", "sources", "Folder of fetched content, from the project's root"),
+    Key(
+        "DATABASE.SYNCHRONOUS",
+        "choice",
+        "normal",
+        "How SQLite writes: normal survives crashes, full power cuts too",
+        ("normal", "full"),
+    ),
+    Key("WORKFLOW.TIMEOUT", "duration", "", "Ends every run that takes longer; empty for no limit"),
+    Key("WORKER.CONCURRENCY", "integer", "10", "Steps that a worker has at work at the same time", minimum=1),
+    Key(
+        "WORKER.IDLE_EXIT",
+        "duration",
+        "60s",
+        "A worker that --background started ends after so long without work",
+    ),
+    Key("WORKER.GRACE", "duration", "10s", "Time that running steps get when a worker is told to stop"),
+    Key("LOG.MAX_BYTES", "size", "10MB", "A run's log file is rotated when it is larger", minimum=1000),
+    Key("GC.KEEP_DAYS", "integer", "30", "Days that `kurt gc` keeps finished runs", minimum=0),
+    Key("USER_ID", "text", "", "Whose runs these are, where several people share a database"),
+    Key("WORKSPACE_ID", "text", "", "Which workspace's runs these are, where several share a database"),
+    Key(
+        "FORMAT",
+        "choice",
+        TABLE_FORMAT,
+        "How commands print results",
+        (TABLE_FORMAT, "json", "jsonl"),
+    ),
+)
+"""All settings of the core, in the order in which `kurt config show` lists them."""
+
+KNOWN: dict[str, Key] = {key.name: key for key in KEYS}
+"""The table by name."""
+
+GROUPS = frozenset(key.name.partition(".")[0] for key in KEYS if "." in key.name)
+"""First parts of dotted keys that belong to the core, not to a workflow module."""
+
+PASSED_THROUGH = "DBOS."
+"""Keys that begin so are handed to DBOS as they are."""
+
+_SECRET_ANYWHERE = frozenset({"SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY"})
+_SECRET_LAST = frozenset({"TOKEN", "SECRETS", "PASSWORDS", "CREDENTIAL", "CREDENTIALS"})
+_SECRET_KEYS = frozenset({"API", "ACCESS", "PRIVATE", "AUTH", "SIGNING", "ENCRYPTION"})
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key's name says that its value is a secret: `OPENAI_API_KEY`, `CMS.ACCESS_TOKEN`, `PGPASSWORD`.
+
+    `MAX_TOKENS` and `DEBOUNCE_KEY` are none.
+    """
+    words = [word for word in re.split(r"[._-]+", key.upper()) if word and not word.isdigit()]
+    if not words:
+        return False
+    last = words[-1]
+    if last in _SECRET_LAST or last.endswith("PASSWORD") or not _SECRET_ANYWHERE.isdisjoint(words):
+        return True
+    return last == "KEY" and len(words) > 1 and words[-2] in _SECRET_KEYS

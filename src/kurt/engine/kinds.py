@@ -1,0 +1,116 @@
+"""Step kinds: what a plug-in writes, and the registry that finds it.
+
+A kind is one class. Built-in kinds and those of third parties register through the entry-point group
+`kurt.steps`; a project's own kinds are the `StepKind` subclasses in the Python files of its `steps/` folder.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from kurt.types import Json
+
+
+class Fields(BaseModel):
+    """Base of a kind's own fields; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a child process.
+
+    Attributes:
+        timeout: seconds, or None.
+        memory: bytes of address space, or None.
+        cpu: seconds of processor time, or None.
+    """
+
+    timeout: float | None = None
+    memory: int | None = None
+    cpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step knows while it runs.
+
+    Attributes:
+        run_id: the run (for an item or branch, the run that the user started).
+        path: the step's path, such as `pages[url-1].fetch`.
+        attempt: 1 for the first attempt.
+        project_root: where relative paths start.
+        env: variables for child processes: the file's and the step's `env` and the resolved secrets.
+        secrets: values that must not leave the process in any text.
+        limits: limits for the step's child processes.
+        log: writes one line to the run's log: `log(level, text)`.
+        log_file: the run's log, for child processes that append to it themselves.
+        emit_event: sets an event of the run: `emit_event(key, value)`.
+        emit_stream: appends to a stream of the run: `emit_stream(key, value)`.
+    """
+
+    run_id: str
+    path: str
+    attempt: int
+    project_root: Path
+    env: Mapping[str, str]
+    secrets: tuple[str, ...]
+    limits: Limits
+    log: Callable[[str, str], None]
+    log_file: Path
+    emit_event: Callable[[str, Json], None]
+    emit_stream: Callable[[str, Json], None]
+
+
+class StepKind(ABC):
+    """A kind of step. Subclass it, set `type` and `Model`, write `execute`.
+
+    Attributes:
+        type: the word after `type:` in a file.
+        Model: Pydantic model of the kind's own fields (subclass of `Fields`).
+        verbatim: names of fields in which `${...}` is not substituted (code, expressions).
+    """
+
+    type: ClassVar[str]
+    Model: ClassVar[type[Fields]] = Fields
+    verbatim: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def check(cls, spec: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - for kinds that have something to check
+        """Faults of the fields as they stand in the file, each with its remedy.
+
+        Called when a file is validated, before any reference is replaced: the place for what the model cannot
+        see any more when values have been put in.
+        """
+        return []
+
+    @abstractmethod
+    def execute(self, fields: Any, context: StepContext) -> Any:
+        """Do the work and return a JSON value; may be a plain or an `async` method.
+
+        `fields` is an instance of `Model` with every reference replaced. Raise `StepError` for a failure that the
+        file's author should see as it is. A plain method runs in a thread; an `async` one is cancelled on time-out
+        and on cancellation and must then end what it started.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class KindInfo:
+    """A registered kind.
+
+    Attributes:
+        type: the word after `type:`.
+        kind: its class.
+        origin: where it was found: `kurt`, a distribution's name, or a file of the project.
+    """
+
+    type: str
+    kind: type[StepKind]
+    origin: str

@@ -1,0 +1,1 @@
+"""The built-in step kinds, one file each; they register through the entry-point group `kurt.steps`."""

@@ -1,0 +1,1 @@
+"""Processes and durability: the only layer that knows the life cycle of DBOS."""

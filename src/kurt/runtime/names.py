@@ -1,0 +1,97 @@
+"""Names that are stored in databases and so outlive a release.
+
+A test holds a recorded list of them: one that disappears or changes would strand the work of an earlier release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+
+from kurt.errors import UsageError
+
+APPLICATION_NAME = "kurt"
+"""DBOS application to which all runs belong."""
+
+APPLICATION_VERSION = "kurt-1"
+"""Rises only when the interpreter's step order for an unchanged definition changes."""
+
+RUN_WORKFLOW = "kurt.run"
+"""The DBOS workflow that interprets a declared workflow."""
+
+BRANCH_WORKFLOW = "kurt.branch"
+"""The DBOS workflow of one item or branch of several steps."""
+
+DEFAULT_QUEUE = "default"
+"""The queue of runs that name none."""
+
+ITEMS_SUFFIX = ".items"
+"""Suffix of the queue to which recovered children of a queue's runs go; it has no limits of its own."""
+
+PRIVATE_PREFIX = "executor."
+"""Prefix of the queue that only one foreground executor serves, followed by its id."""
+
+EVENT_KEYS = (
+    "status",
+    "started_at",
+    "completed_at",
+    "current_step",
+    "stage",
+    "stage_total",
+    "stage_current",
+    "stage_status",
+    "waiting_for",
+    "items",
+)
+"""Events that Kurt itself sets on a run."""
+
+STREAM_KEYS = ("progress", "logs")
+"""Streams that Kurt itself writes."""
+
+ATTRIBUTES_KEY = "kurt"
+"""The key of a run's attributes under which Kurt keeps its own."""
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def items_queue(queue: str) -> str:
+    """The queue to which recovered children of this queue's runs go."""
+    return queue if queue.endswith(ITEMS_SUFFIX) else queue + ITEMS_SUFFIX
+
+
+def private_queue(executor_id: str) -> str:
+    """The queue that only this executor serves."""
+    return PRIVATE_PREFIX + executor_id
+
+
+def new_run_id() -> str:
+    """A new run id: 26 characters that sort by time of creation (48 bits of milliseconds, 80 random bits)."""
+    number = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10))
+    digits: list[str] = []
+    for _ in range(26):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def child_id(run_id: str, path: str, key: str = "") -> str:
+    """Id of a child: the id of the run that the user started, and 16 hexadecimal digits of where it stands.
+
+    Parent, path and key are hashed as a list: joined, step `a` with key `b-c` and step `a-b` with key `c` would be one.
+    """
+    digest = hashlib.sha256(json.dumps([run_id, path, key]).encode()).hexdigest()[:16]
+    return f"{run_id.split('.', 1)[0]}.{digest}"
+
+
+def check_run_id(run_id: str) -> str:
+    """The id, if a run may have it.
+
+    Raises:
+        UsageError: it is empty, too long or holds other characters.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
+        raise UsageError(f"{run_id!r} is not a run id", hint="use 1 to 100 letters, digits, '-' and '_'")
+    return run_id

@@ -1,0 +1,1 @@
+"""Feature modules, one a folder; they never import each other."""

@@ -1,0 +1,59 @@
+"""Names that are stored in databases outlive a release: one that disappears strands the work of an earlier one.
+
+`durable_names.json` is the record. Names are added to it and never taken out, unless a migration rewrites what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kurt.engine.schema import BLOCK_KINDS
+from kurt.runtime import names, serializer
+
+pytestmark = pytest.mark.conventions
+
+ROOT = Path(__file__).parents[2]
+RECORD = json.loads(Path(__file__).with_name("durable_names.json").read_text(encoding="utf-8"))
+
+
+def current() -> dict[str, list[str]]:
+    """The durable names of this version, by the same groups as in the record."""
+    constants = {
+        name: value for name, value in vars(names).items() if name.isupper() and not name.startswith("_")
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {
+        "constants": sorted(f"{name}={value}" for name, value in constants.items() if isinstance(value, str)),
+        "events": sorted(names.EVENT_KEYS),
+        "streams": sorted(names.STREAM_KEYS),
+        "serializers": [serializer.NAME],
+        "block kinds": sorted(BLOCK_KINDS),
+        "step kinds": sorted(project.get("entry-points", {}).get("kurt.steps", {})),
+    }
+
+
+@pytest.mark.parametrize("group", RECORD)
+def test_no_recorded_name_has_disappeared(group: str) -> None:
+    gone = set(RECORD[group]) - set(current()[group])
+    assert not gone, f"{group}: runs that are stored somewhere still use {sorted(gone)}"
+
+
+@pytest.mark.parametrize("group", RECORD)
+def test_every_name_is_recorded(group: str) -> None:
+    new = set(current()[group]) - set(RECORD[group])
+    assert not new, f"{group}: add {sorted(new)} to tests/contracts/durable_names.json"
+
+
+def test_the_record_has_every_group() -> None:
+    assert set(RECORD) == set(current())
+
+
+def test_a_run_id_sorts_by_time_and_fits_a_file_name() -> None:
+    ids = [names.new_run_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert all(len(each) == 26 and each.isalnum() and each == each.lower() for each in ids)
+    assert [each[:9] for each in ids] == sorted(each[:9] for each in ids)

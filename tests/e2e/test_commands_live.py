@@ -1,0 +1,123 @@
+"""What a person sees on a terminal while a run works, here or elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.environment import child_environment
+from tests.support.language import Language, language
+from tests.support.terminal import run_in_terminal
+from tests.support.waiting import wait_until
+
+__all__ = ["language"]
+
+FLOW = """
+    name: shown
+    steps:
+      - {name: find, type: run, command: "echo looking; sleep 0.4"}
+      - name: pages
+        foreach: {items: [1, 2, 3, 4], max_concurrent: 2, on_item_error: collect}
+        steps: [{name: read, type: run, command: [sh, -c, "sleep 0.3; test $0 != 3", "${item}"]}]
+      - {name: none, type: script, code: x = 1, when: 1 > 2}
+      - {name: last, type: run, command: "sleep 0.3; exit 3"}
+    """
+
+
+def on_terminal(language: Language, home: Path, *argv: str, **env: str) -> tuple[list[str], str, int]:
+    environment = child_environment(home, {"TERM": "xterm-256color", "NO_COLOR": "1", **env})
+    command = [sys.executable, "-m", "kurt", *argv]
+    lines, text, code = run_in_terminal(command, cwd=language.root, env=environment, width=100, height=30)
+    return [line for line in lines if line], text, code
+
+
+def test_a_run_is_drawn_as_it_goes(language: Language, home: Path) -> None:
+    name = language.write(FLOW)
+    lines, text, code = on_terminal(language, home, "workflows", "run", name)
+    assert code == 1
+    (run,) = language.client.list(name="shown", limit=1)
+    assert lines[0].startswith("shown  failed  ")
+    assert lines[0].endswith(run.id)
+    assert [line.split()[:3] for line in lines[1:6]] == [
+        ["✓", "find", "succeeded"],
+        ["✓", "pages", "succeeded"],
+        ["✗", "[2].read", "failed"],
+        ["↷", "none", "skipped"],
+        ["✗", "last", "failed"],
+    ]
+    assert "━━━━━━━━━━━━━━━━━━━━━━━━  4/4, 1 failed" in lines[2]
+    assert "the program ended with exit code 3" in lines[5]
+    assert lines[6].startswith(f"error: the run {run.id} failed: ")
+    assert lines[-1] == f"hint: kurt workflows retry {run.id}"
+    frames = text.split("shown  running")
+    assert len(frames) > 4, "the picture is drawn again and again"
+    assert "○ last" in frames[1], "what is still to come is shown"
+    assert "● find   running" in text
+    assert "2/4" in text, "bars move"
+    assert "│ [find] looking" in text, "the end of the log is shown"
+    assert "│" not in "".join(lines), "and is gone at the end"
+
+
+def test_a_run_elsewhere_is_drawn_too(language: Language, home: Path) -> None:
+    run_id = language.start(FLOW, delay="1s")
+    lines, text, code = on_terminal(language, home, "workflows", "follow", run_id)
+    assert code == 1
+    assert "shown  scheduled" in text
+    assert "shown  running" in text
+    assert lines[0].startswith("shown  failed  ")
+    assert any(line.split()[:3] == ["✗", "last", "failed"] for line in lines)
+    assert f"run:          {run_id}" in lines
+    assert lines[-1] == f"hint: kurt workflows retry {run_id}"
+
+
+def test_ctrl_c_leaves_a_followed_run_alone(language: Language) -> None:
+    run_id = language.start("steps: [{name: hold, wait: {message: go}}]")
+    language.until(run_id, "waiting")
+    follower = language.kurt.spawn("workflows", "follow", run_id)
+    wait_until(lambda: "waiting" in follower.stderr, 20, what="the follower")
+    follower.signal(signal.SIGINT)
+    assert follower.wait(20) == 130
+    assert language.client.get(run_id).status == "waiting"
+    language.client.cancel(run_id)
+
+
+def test_ctrl_c_cancels_a_run_of_this_terminal(language: Language, home: Path) -> None:
+    name = language.write(
+        "name: stopped\nsteps: [{name: slow, type: run, command: 'touch begun; sleep 300'}]\n"
+    )
+
+    def interrupt() -> None:
+        wait_until((language.root / "begun").exists, 30, what="the slow step")
+        owner = next(run for run in language.client.list(name="stopped")).executor_id
+        assert owner
+        os.kill(int(owner.split("-")[-2]), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    lines, _, code = on_terminal(language, home, "workflows", "run", name)
+    thread.join()
+    assert code == 130
+    (run,) = language.client.list(name="stopped")
+    assert run.status == "cancelled"
+    assert "error: interrupted: the run is cancelled, its finished steps are kept" in lines
+    assert lines[-1] == f"hint: kurt workflows resume {run.id}"
+
+
+@pytest.mark.parametrize("options", [["--quiet"], ["--format", "json"]])
+def test_nothing_is_drawn_for_those_who_do_not_want_it(
+    language: Language, home: Path, options: list[str]
+) -> None:
+    name = language.write("name: silent\nsteps: [{type: script, code: result = 1}]\noutputs: {x: hello}\n")
+    lines, text, code = on_terminal(language, home, "workflows", "run", name, *options)
+    assert code == 0
+    assert "\x1b" not in text
+    if options == ["--quiet"]:
+        assert lines == ["x: hello"]
+    else:
+        assert json.loads(text)["outputs"] == {"x": "hello"}
