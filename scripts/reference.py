@@ -79,7 +79,7 @@ def environment_name(key: str) -> str:
 
 def schema_reference() -> str:
     """The JSON Schema of workflow files with the built-in kinds."""
-    from kurt.engine.jsonschema import workflow_schema
+    from kurt.engine.language.jsonschema import workflow_schema
     from kurt.engine.registry import kinds
 
     return json.dumps(workflow_schema(kinds(None)), indent=2, ensure_ascii=False) + "\n"

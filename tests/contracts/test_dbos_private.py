@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, SetWorkflowAttributes, SetWorkflowID
 
 from kurt.config import Settings
-from kurt.engine.children import outcome_of
+from kurt.engine.interpreter.children import outcome_of
 from kurt.runtime import durable, names, operations, recovery
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.queues import ensure_queues

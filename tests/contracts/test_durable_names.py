@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kurt.engine.schema import BLOCK_KINDS
+from kurt.engine.language.schema import BLOCK_KINDS
 from kurt.runtime import names, serializer
 
 pytestmark = pytest.mark.conventions

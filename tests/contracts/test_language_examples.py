@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from kurt.engine.jsonschema import workflow_schema
-from kurt.engine.parser import load_workflow
+from kurt.engine.language.jsonschema import workflow_schema
+from kurt.engine.language.parser import load_workflow
+from kurt.engine.language.source import read_source
 from kurt.engine.registry import kinds
-from kurt.engine.source import read_source
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 DSPY = """

@@ -62,7 +62,7 @@ def test_the_contracts_hold() -> None:
         ("cli/main.py", "import rich", "The root of the command line stays light"),
         (
             "cli/main.py",
-            "def late() -> None:\n    import kurt.engine.schema",
+            "def late() -> None:\n    import kurt.engine.language.schema",
             "The root of the command line stays light",
         ),
     ],

@@ -14,7 +14,7 @@ from jsonschema import ValidationError, validate
 from jsonschema.validators import validator_for
 
 from kurt.cli.main import cli
-from kurt.engine.source import read_source
+from kurt.engine.language.source import read_source
 from scripts import reference
 from tests.support import docs_runner
 from tests.support.environment import child_environment

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kurt.engine.kinds import Limits, StepKind
-from kurt.engine.pool import close_pools
+from kurt.engine.processes.pool import close_pools
 from kurt.engine.steps.cli import CliKind
 from kurt.engine.steps.emit import EmitKind
 from kurt.engine.steps.python import PythonKind

@@ -263,7 +263,7 @@ def test_validate_files_with_faults(run: Run, files: Path) -> None:
 
 
 def test_validate_shows_warnings_and_goes_on(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kurt.engine import parser
+    from kurt.engine.language import parser
 
     warning = Fault("never used", file="workflows/good.yaml", line=2, column=1, severity="warning")
     monkeypatch.setattr(parser, "check_file", lambda *_, **__: [warning])

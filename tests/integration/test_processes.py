@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from kurt.engine import launcher, processes
 from kurt.engine.kinds import Limits
-from kurt.engine.pool import close_pools
-from kurt.engine.processes import ARGUMENT_LIMIT, ProgramResult, run_program
-from kurt.engine.surroundings import MEMORY_LIMITS, Surroundings
+from kurt.engine.processes import launcher
+from kurt.engine.processes import programs as processes
+from kurt.engine.processes.pool import close_pools
+from kurt.engine.processes.programs import ARGUMENT_LIMIT, ProgramResult, run_program
+from kurt.engine.processes.surroundings import MEMORY_LIMITS, Surroundings
 from kurt.errors import StepError, StepTimeoutError
 from tests.support.processes import children, descendants, is_alive
 from tests.support.waiting import eventually, wait_until
@@ -312,8 +313,8 @@ async def test_a_forked_copy_of_the_executor_does_not_hold_the_guardian(tmp_path
     code = (
         "import asyncio, os, sys\n"
         "from pathlib import Path\n"
-        "from kurt.engine.processes import run_program\n"
-        "from kurt.engine.surroundings import Surroundings\n"
+        "from kurt.engine.processes.programs import run_program\n"
+        "from kurt.engine.processes.surroundings import Surroundings\n"
         "around = Surroundings(env=dict(os.environ), cwd=Path('.'))\n"
         "asyncio.run(run_program('true', around))\n"
         "pid = os.fork()\n"

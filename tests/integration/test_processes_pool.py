@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from kurt.engine.kinds import Limits
-from kurt.engine.launcher import WARM_MODULES
-from kurt.engine.pool import call_in_pool, close_pools, configure_pool, warm_up
-from kurt.engine.surroundings import MEMORY_LIMITS, Surroundings
+from kurt.engine.processes.launcher import WARM_MODULES
+from kurt.engine.processes.pool import call_in_pool, close_pools, configure_pool, warm_up
+from kurt.engine.processes.surroundings import MEMORY_LIMITS, Surroundings
 from kurt.errors import StepError, StepTimeoutError
 from tests.support.processes import children, descendants, is_alive
 from tests.support.waiting import eventually, wait_until
@@ -50,7 +50,7 @@ async def run(
     """Run code in a warm worker; its `result`."""
     payload = {"code": code, "inputs": inputs or {}, "path": "a.b"}
     around = Surroundings(env=ENV, cwd=cwd, **more)
-    return await call_in_pool("kurt.engine.tasks:run_script", payload, around, root=root)
+    return await call_in_pool("kurt.engine.processes.tasks:run_script", payload, around, root=root)
 
 
 async def failure(code: str, cwd: Path, **more: Any) -> StepError:
@@ -391,11 +391,11 @@ async def test_the_main_module_is_not_run_again(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(
         "import asyncio, os\nfrom pathlib import Path\n"
-        "from kurt.engine.pool import call_in_pool\nfrom kurt.engine.surroundings import Surroundings\n"
+        "from kurt.engine.processes.pool import call_in_pool\nfrom kurt.engine.processes.surroundings import Surroundings\n"
         "print('main')\n"
         "around = Surroundings(env=dict(os.environ), cwd=Path.cwd())\n"
         "payload = {'code': 'result = 41 + 1', 'inputs': {}, 'path': 'a'}\n"
-        "print(asyncio.run(call_in_pool('kurt.engine.tasks:run_script', payload, around)))\n"
+        "print(asyncio.run(call_in_pool('kurt.engine.processes.tasks:run_script', payload, around)))\n"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,

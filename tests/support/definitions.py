@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from kurt.engine.parser import LoadedWorkflow, check_file, load_workflow
+from kurt.engine.language.parser import LoadedWorkflow, check_file, load_workflow
+from kurt.engine.language.schema import WorkflowDefinition
 from kurt.engine.registry import Kinds, kinds
-from kurt.engine.schema import WorkflowDefinition
 from kurt.errors import Fault
 
 BUILT_IN: Kinds = kinds(None)

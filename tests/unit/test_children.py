@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from kurt.engine import children
+from kurt.engine.interpreter import children
 from kurt.runtime import durable
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine.expressions import Expression, compile_expression, evaluate, is_true
-from kurt.engine.functions import FUNCTIONS
+from kurt.engine.expressions.evaluation import Expression, compile_expression, evaluate, is_true
+from kurt.engine.expressions.functions import FUNCTIONS
 from kurt.errors import ExpressionError
 
 SCOPE: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kurt.engine.expressions import compile_expression
-from kurt.engine.functions import FUNCTIONS
+from kurt.engine.expressions.evaluation import compile_expression
+from kurt.engine.expressions.functions import FUNCTIONS
 from kurt.errors import ExpressionError
 
 SCOPE: dict[str, Any] = {

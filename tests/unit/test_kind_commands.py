@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from kurt.engine.commands import option_words
+from kurt.engine.processes.commands import option_words
 from kurt.handoff import Handoff, received
 
 

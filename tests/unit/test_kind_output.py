@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine import surroundings
 from kurt.engine.kinds import Limits
-from kurt.engine.output import LINE_LIMIT, TAIL_LIMIT, LineSink
+from kurt.engine.processes import surroundings
+from kurt.engine.processes.output import LINE_LIMIT, TAIL_LIMIT, LineSink
 
 
 def written(*chunks: bytes, secrets: tuple[str, ...] = ()) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine.values import encode
+from kurt.engine.processes.values import encode
 from kurt.errors import StepError
 
 JSON = st.recursive(

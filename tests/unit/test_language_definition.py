@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kurt.engine.analysis import names_used, paths_used, steps_used
-from kurt.engine.parser import check_file, freeze, load_workflow
-from kurt.engine.schema import ErrorHandling, WorkflowDefinition, WorkflowStep, frozen_subworkflow
-from kurt.engine.until import until_seconds
+from kurt.engine.expressions.until import until_seconds
+from kurt.engine.language.analysis import names_used, paths_used, steps_used
+from kurt.engine.language.parser import check_file, freeze, load_workflow
+from kurt.engine.language.schema import ErrorHandling, WorkflowDefinition, WorkflowStep, frozen_subworkflow
 from kurt.errors import DefinitionError, ExpressionError
 from tests.support.definitions import BUILT_IN, definition, faults_in, loaded, written
 

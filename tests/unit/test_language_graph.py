@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kurt.engine.graph import FORMATS, draw
-from kurt.engine.order import direct_needs
-from kurt.engine.schema import WorkflowDefinition
+from kurt.engine.language.order import direct_needs
+from kurt.engine.language.schema import WorkflowDefinition
+from kurt.engine.views.graph import FORMATS, draw
 from kurt.errors import UsageError
 from tests.support.definitions import definition
 from tests.unit.test_language_definition import RICH

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kurt.engine.inputs import bind_inputs, parse_text
-from kurt.engine.schema import InputSpec, WorkflowDefinition
+from kurt.engine.language.inputs import bind_inputs, parse_text
+from kurt.engine.language.schema import InputSpec, WorkflowDefinition
 from kurt.errors import InputError
 from tests.support.definitions import definition, faults_in
 

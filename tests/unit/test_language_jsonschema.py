@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from kurt.engine.jsonschema import workflow_schema
 from kurt.engine.kinds import Fields, KindInfo, StepKind
-from kurt.engine.source import read_source
+from kurt.engine.language.jsonschema import workflow_schema
+from kurt.engine.language.source import read_source
 from tests.support.definitions import BUILT_IN, faults_in
 from tests.unit.test_language_definition import RICH
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kurt.engine.plan import make_plan
-from kurt.engine.source import read_source
+from kurt.engine.language.source import read_source
+from kurt.engine.views.plan import make_plan
 from kurt.errors import DefinitionError
 from tests.support.definitions import BUILT_IN, faults_in, loaded
 from tests.unit.test_language_definition import RICH

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine.order import Order, cycle, dependencies
+from kurt.engine.language.order import Order, cycle, dependencies
 from tests.support.definitions import faults_in
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kurt.engine.automaton import compile_pattern
-from kurt.engine.patterns import PatternError
+from kurt.engine.expressions.automaton import compile_pattern
+from kurt.engine.expressions.patterns import PatternError
 
 ATOMS = [
     *[

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kurt.engine.inputs import bind_inputs
-from kurt.engine.plan import Plan, make_plan
+from kurt.engine.language.inputs import bind_inputs
+from kurt.engine.views.plan import Plan, make_plan
 from tests.support.definitions import BUILT_IN, loaded, written
 from tests.unit.test_language_definition import RICH
 

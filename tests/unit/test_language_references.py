@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine.references import (
+from kurt.engine.expressions.references import (
     TemplateSyntaxError,
     has_references,
     parse_template,

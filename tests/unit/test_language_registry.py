@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from kurt.engine import registry
-from kurt.engine.parser import check_file
+from kurt.engine.language.parser import check_file
 from kurt.engine.registry import BUILT_IN, GROUP, kinds
 from kurt.errors import ConflictError, DefinitionError
 
@@ -178,7 +178,7 @@ def test_reading_a_file_loads_nothing_of_the_engine(tmp_path: Path) -> None:
     code = dedent("""
         import sys
         from pathlib import Path
-        from kurt.engine.parser import load_workflow
+        from kurt.engine.language.parser import load_workflow
         from kurt.engine.registry import kinds
         load_workflow(Path("flow.yaml"), root=Path("."), kinds=kinds(Path(".")))
         heavy = {"dbos", "sqlalchemy", "pandas", "rich", "click", "jsonschema", "alembic", "jinja2", "psycopg"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurt.engine.source import MAX_BYTES, MAX_DEPTH, decode, read_bytes, read_source
+from kurt.engine.language.source import MAX_BYTES, MAX_DEPTH, decode, read_bytes, read_source
 from kurt.errors import DefinitionError, Fault, NotFoundError
 
 

@@ -227,7 +227,7 @@ def _workflow_files(settings: Settings) -> list[Path]:
 
 def _secrets_of(file: Path) -> Sequence[str] | None:
     """The names under `secrets:`, or None for a file that is no readable mapping."""
-    from kurt.engine.source import read_source  # noqa: PLC0415 - it loads a YAML parser
+    from kurt.engine.language.source import read_source  # noqa: PLC0415 - it loads a YAML parser
 
     try:
         value = read_source(file.read_text(encoding="utf-8"), file.name).value

@@ -19,9 +19,9 @@ def draw(settings: Settings, target: str, notation: str) -> str:
         NotFoundError: there is no such file.
         DefinitionError: it has faults.
     """
-    from kurt.engine.graph import draw as draw_graph  # noqa: PLC0415 - only when something is drawn
-    from kurt.engine.parser import load_workflow  # noqa: PLC0415 - as above
+    from kurt.engine.language.parser import load_workflow  # noqa: PLC0415 - as above
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
+    from kurt.engine.views.graph import draw as draw_graph  # noqa: PLC0415 - only when something is drawn
 
     file = workflow_file(settings, target)
     if file is None:
@@ -34,7 +34,7 @@ def draw(settings: Settings, target: str, notation: str) -> str:
 
 def schema(settings: Settings) -> JsonObject:
     """The JSON Schema of workflow files, with the project's own step kinds."""
-    from kurt.engine.jsonschema import workflow_schema  # noqa: PLC0415 - only when it is asked for
+    from kurt.engine.language.jsonschema import workflow_schema  # noqa: PLC0415 - only when it is asked for
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
 
     return workflow_schema(kinds(settings.root))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from kurt.app.foreground_watch import InterruptedRunError, Watch
 from kurt.app.registry import WorkflowRegistry
 from kurt.app.targets import Prepared
-from kurt.engine import pool, progress, runner
+from kurt.engine.interpreter import progress, runner
+from kurt.engine.processes import pool
 from kurt.errors import KurtError
 from kurt.runtime import gate, recovery
 from kurt.runtime.durable import TERMINAL

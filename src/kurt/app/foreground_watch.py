@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kurt.errors import KurtError
 
 if TYPE_CHECKING:
-    from kurt.engine.progress import Listener
+    from kurt.engine.interpreter.progress import Listener
 
 
 class InterruptedRunError(KurtError):

@@ -89,7 +89,7 @@ def _template(name: str) -> Callable[[], str]:
 def _schema() -> str:
     import json  # noqa: PLC0415 - together with what follows, only a new schema needs it
 
-    from kurt.engine.jsonschema import workflow_schema  # noqa: PLC0415 - loads Pydantic
+    from kurt.engine.language.jsonschema import workflow_schema  # noqa: PLC0415 - loads Pydantic
     from kurt.engine.registry import kinds  # noqa: PLC0415 - see above
 
     return json.dumps(workflow_schema(kinds(None)), indent=2, ensure_ascii=False) + "\n"

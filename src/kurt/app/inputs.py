@@ -16,7 +16,7 @@ def read_inputs_file(name: str) -> dict[str, Any]:
         InputError: the file cannot be read, or holds no mapping.
         DefinitionError: it is not well formed.
     """
-    from kurt.engine.source import decode, read_source  # noqa: PLC0415 - only with --inputs-file
+    from kurt.engine.language.source import decode, read_source  # noqa: PLC0415 - only with --inputs-file
 
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()

@@ -54,9 +54,9 @@ def plan_run(
 
 
 def _plan_of_file(settings: Settings, prepared: Prepared) -> JsonObject:
-    from kurt.engine.plan import make_plan  # noqa: PLC0415 - only for files
+    from kurt.engine.language.schema import WorkflowDefinition  # noqa: PLC0415 - as above
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
-    from kurt.engine.schema import WorkflowDefinition  # noqa: PLC0415 - as above
+    from kurt.engine.views.plan import make_plan  # noqa: PLC0415 - only for files
 
     payload = prepared.arguments[0]
     definition = WorkflowDefinition.from_frozen(payload["frozen"])
@@ -74,7 +74,7 @@ def _plan_of_python(prepared: Prepared) -> JsonObject:
 def plan_lines(dry_run: JsonObject) -> list[str]:
     """What `plan_run` gives, for people."""
     from kurt.engine.durations import format_duration  # noqa: PLC0415 - only when a plan is shown
-    from kurt.engine.plan import plan_lines as lines_of  # noqa: PLC0415 - as above
+    from kurt.engine.views.plan import plan_lines as lines_of  # noqa: PLC0415 - as above
 
     place = [f"queue {dry_run['queue']}"]
     if dry_run["priority"] is not None:

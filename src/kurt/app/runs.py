@@ -175,7 +175,7 @@ def run_here(
 
 def _warm_up() -> None:
     """Let the workers load while this process loads DBOS; if it fails, the first step that needs one says why."""
-    from kurt.engine import pool  # noqa: PLC0415 - only where steps need it
+    from kurt.engine.processes import pool  # noqa: PLC0415 - only where steps need it
 
     with suppress(OSError):
         pool.warm_up()

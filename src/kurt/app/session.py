@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from kurt.app.registry import WorkflowRegistry
 from kurt.config import Settings, load_settings
-from kurt.engine import pool, runner
+from kurt.engine.interpreter import runner
+from kurt.engine.processes import pool
 from kurt.errors import ConflictError
 from kurt.runtime import names
 from kurt.runtime.executor import Executor

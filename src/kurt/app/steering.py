@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.app.runs import Submitted, find, served
 from kurt.db.migrate import ensure_schema
-from kurt.engine.again import Again, Recorded, from_step, what_failed
-from kurt.engine.inputs import bind_inputs
-from kurt.engine.schema import WorkflowDefinition
+from kurt.engine.interpreter.again import Again, Recorded, from_step, what_failed
+from kurt.engine.language.inputs import bind_inputs
+from kurt.engine.language.schema import WorkflowDefinition
 from kurt.errors import ConflictError, NotFoundError
 from kurt.runtime import copying, history, names, operations
 from kurt.runtime.durable import TERMINAL

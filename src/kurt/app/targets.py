@@ -16,7 +16,7 @@ from kurt.types import JsonObject
 
 if TYPE_CHECKING:
     from kurt.config import Settings
-    from kurt.engine.schema import WorkflowDefinition
+    from kurt.engine.language.schema import WorkflowDefinition
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -106,8 +106,8 @@ def workflow_file(settings: Settings, target: str) -> Path | None:
 def _prepare_file(
     settings: Settings, file: Path, texts: tuple[str, ...], given: Mapping[str, Any]
 ) -> Prepared:
-    from kurt.engine.inputs import bind_inputs  # noqa: PLC0415 - Python workflows need none of the language
-    from kurt.engine.parser import freeze, load_workflow  # noqa: PLC0415 - as above
+    from kurt.engine.language.inputs import bind_inputs  # noqa: PLC0415 - Python workflows need none of the language
+    from kurt.engine.language.parser import freeze, load_workflow  # noqa: PLC0415 - as above
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
 
     loaded = load_workflow(file, root=settings.root, kinds=kinds(settings.root))
@@ -134,7 +134,7 @@ def _prepare_file(
 
 
 def _expected(definition: WorkflowDefinition) -> tuple[str, ...]:
-    from kurt.engine.order import fallback_names  # noqa: PLC0415 - only for files
+    from kurt.engine.language.order import fallback_names  # noqa: PLC0415 - only for files
 
     instead = fallback_names(definition.steps)
     return tuple(step.name for step in definition.steps if step.name not in instead)
@@ -173,7 +173,7 @@ def _prepare_python(
             f"there is no workflow {target!r}: no file of that name in {settings.workflows_dir}, no Python module",
             hint="kurt workflows list --files, or give the path of a file",
         )
-    from kurt.engine.arguments import bind_arguments  # noqa: PLC0415 - files need no Python modules
+    from kurt.engine.language.arguments import bind_arguments  # noqa: PLC0415 - files need no Python modules
     from kurt.runtime.durable import registered_name  # noqa: PLC0415 - loads DBOS
 
     arguments, keywords = bind_arguments(function, {**given, **_parse_texts(texts)}, module.module)
@@ -192,7 +192,7 @@ def _parse_texts(texts: tuple[str, ...]) -> JsonObject:
     Raises:
         InputError: one has no name.
     """
-    from kurt.engine.inputs import parse_text  # noqa: PLC0415 - files need no Python modules
+    from kurt.engine.language.inputs import parse_text  # noqa: PLC0415 - files need no Python modules
 
     found: JsonObject = {}
     for text in texts:

@@ -66,7 +66,8 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
     lease.acquire()
     _log_to(settings.logs_dir / f"{lease.id}.log", detached=plan.detached)
     from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - after the lease
-    from kurt.engine import pool, runner  # noqa: PLC0415 - after the lease
+    from kurt.engine.interpreter import runner  # noqa: PLC0415 - after the lease
+    from kurt.engine.processes import pool  # noqa: PLC0415 - after the lease
     from kurt.runtime.worker import Worker, WorkerOptions, restart_process  # noqa: PLC0415 - after the lease
 
     options = WorkerOptions(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kurt.app.library import run_yaml_workflow
-    from kurt.engine.context import WorkflowContext
-    from kurt.engine.parser import load_workflow
-    from kurt.engine.schema import ErrorHandling, WorkflowDefinition, WorkflowStep
+    from kurt.engine.interpreter.context import WorkflowContext
+    from kurt.engine.language.parser import load_workflow
+    from kurt.engine.language.schema import ErrorHandling, WorkflowDefinition, WorkflowStep
 
 __all__ = [
     "ErrorHandling",
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ErrorHandling": "kurt.engine.schema",
-    "WorkflowContext": "kurt.engine.context",
-    "WorkflowDefinition": "kurt.engine.schema",
-    "WorkflowStep": "kurt.engine.schema",
-    "load_workflow": "kurt.engine.parser",
+    "ErrorHandling": "kurt.engine.language.schema",
+    "WorkflowContext": "kurt.engine.interpreter.context",
+    "WorkflowDefinition": "kurt.engine.language.schema",
+    "WorkflowStep": "kurt.engine.language.schema",
+    "load_workflow": "kurt.engine.language.parser",
     "run_yaml_workflow": "kurt.app.library",  # a use case of a layer above, offered here because people look here
 }
 """Where each public name is defined."""

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TypeGuard
 
 from kurt.engine.kinds import KindInfo, StepKind
-from kurt.engine.schema import BLOCK_KINDS
+from kurt.engine.language.schema import BLOCK_KINDS
 from kurt.errors import ConflictError, DefinitionError, Fault
 
 GROUP = "kurt.steps"

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from kurt.engine.references import as_text, look_up
+from kurt.engine.expressions.references import as_text, look_up
 from kurt.errors import DataError, KurtError, StepError, UsageError
 
 if TYPE_CHECKING:

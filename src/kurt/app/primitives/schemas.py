@@ -15,7 +15,7 @@ from referencing.jsonschema import specification_with
 from kurt.app.primitives.codecs.json import dumps
 from kurt.app.primitives.data_fault import DataFault
 from kurt.app.primitives.read import read
-from kurt.engine.references import kind_of
+from kurt.engine.expressions.references import kind_of
 from kurt.errors import KurtError, UsageError
 
 if TYPE_CHECKING:

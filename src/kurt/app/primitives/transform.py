@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from kurt.engine.expressions import compile_expression
-from kurt.engine.references import (
+from kurt.engine.expressions.evaluation import compile_expression
+from kurt.engine.expressions.references import (
     Reference,
     TemplateSyntaxError,
     find,

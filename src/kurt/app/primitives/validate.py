@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kurt.app.primitives.data_fault import DataFault
-from kurt.engine.references import kind_of
+from kurt.engine.expressions.references import kind_of
 from kurt.errors import DataError, UsageError
 
 if TYPE_CHECKING:

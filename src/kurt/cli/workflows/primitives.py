@@ -200,7 +200,7 @@ def _validate_files(targets: tuple[str, ...]) -> Outcome:
     from kurt.app.registry import WorkflowRegistry
     from kurt.app.targets import workflow_file
     from kurt.cli.project import current_settings
-    from kurt.engine.parser import check_file
+    from kurt.engine.language.parser import check_file
     from kurt.engine.registry import kinds
     from kurt.errors import DefinitionError, NotFoundError
 

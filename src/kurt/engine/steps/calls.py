@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from kurt.engine.pool import call_in_pool
-from kurt.engine.surroundings import Surroundings
+from kurt.engine.processes.pool import call_in_pool
+from kurt.engine.processes.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -50,4 +50,4 @@ class CliKind(StepKind):
             "argv": fields.argv,
             "root": str(context.project_root),
         }
-        return await call(context, "kurt.engine.tasks:run_command", payload)
+        return await call(context, "kurt.engine.processes.tasks:run_command", payload)

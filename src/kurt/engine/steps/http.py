@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from kurt.engine.durations import parse_size
+from kurt.engine.expressions.references import as_text
 from kurt.engine.kinds import Fields, StepContext, StepKind
-from kurt.engine.references import as_text
 from kurt.errors import StepError
 from kurt.types import Json
 

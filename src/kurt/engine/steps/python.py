@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from kurt.engine.child import describe, resolve
 from kurt.engine.kinds import Fields, StepContext, StepKind
+from kurt.engine.processes.child import describe, resolve
+from kurt.engine.processes.values import encode
 from kurt.engine.steps.calls import call
-from kurt.engine.values import encode
 from kurt.errors import StepError
 from kurt.types import Json
 
@@ -54,7 +54,7 @@ class PythonKind(StepKind):
         """
         if fields.isolate:
             payload = {"call": fields.call, "args": fields.args}
-            return await call(context, "kurt.engine.tasks:call_python", payload)
+            return await call(context, "kurt.engine.processes.tasks:call_python", payload)
         if (root := str(context.project_root)) not in sys.path:
             sys.path.insert(0, root)
         try:

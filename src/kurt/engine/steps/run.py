@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from kurt.engine.expressions.references import as_text, has_references
 from kurt.engine.kinds import Fields, StepContext, StepKind
-from kurt.engine.output import masker
-from kurt.engine.processes import ProgramResult, run_program
-from kurt.engine.references import as_text, has_references
+from kurt.engine.processes.output import masker
+from kurt.engine.processes.programs import ProgramResult, run_program
 from kurt.engine.steps.calls import surroundings
 from kurt.errors import StepError
 from kurt.types import Json

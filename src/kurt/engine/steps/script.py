@@ -49,4 +49,4 @@ class ScriptKind(StepKind):
             StepError: it raised (`type` is the exception's class, `line` its line), or `result` is not JSON.
         """
         payload = {"code": fields.code, "inputs": fields.inputs, "path": context.path}
-        return await call(context, "kurt.engine.tasks:run_script", payload)
+        return await call(context, "kurt.engine.processes.tasks:run_script", payload)

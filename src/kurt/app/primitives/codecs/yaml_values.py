@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import yaml
 
-from kurt.engine.yaml12 import plain_scalar
-from kurt.engine.yaml_errors import syntax_fault
+from kurt.engine.language.yaml12 import plain_scalar
+from kurt.engine.language.yaml_errors import syntax_fault
 from kurt.errors import DataError
 
 if TYPE_CHECKING:

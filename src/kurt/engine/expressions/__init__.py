@@ -1,0 +1,1 @@
+"""References and expressions: parsing, evaluation within limits, functions and patterns."""

@@ -1,0 +1,1 @@
+"""The interpreter: what executes a checked workflow durably."""

@@ -1,0 +1,134 @@
+"""Block steps: what the interpreter itself carries out, with a checkpoint at its beginning and one at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from kurt.engine.expressions.evaluation import evaluate, is_true
+from kurt.engine.interpreter import foreach, graph_run, subruns, waits
+from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
+from kurt.engine.interpreter.envelope import (
+    FAILED,
+    OPENED,
+    SKIPPED,
+    SUCCEEDED,
+    Envelope,
+    StepFailed,
+    error_json,
+)
+from kurt.runtime import durable
+from kurt.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from kurt.engine.language.schema import WorkflowStep
+
+Runner = Callable[[WorkflowContext, "WorkflowStep", str, Frame, JsonObject], Awaitable[Json]]
+"""Carries out an opened block: context, step, path, frame, facts of the opening."""
+
+Opener = Callable[[WorkflowContext, "WorkflowStep", Frame], JsonObject]
+"""Facts to be stored when a block begins; raises what is wrong with it."""
+
+
+async def run_block(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Json:
+    """Open the block, carry it out, close it; its value, `NOT_RUN` if it was skipped.
+
+    Raises:
+        StepFailed: it could not be opened, or something in it failed.
+    """
+    opened = await _open(context, step, path, frame)
+    if opened.state == SKIPPED:
+        return NOT_RUN
+    if opened.state == FAILED:
+        raise StepFailed(path, opened.error or {})
+    try:
+        value = await RUNNERS[step.type](context, step, path, frame, opened.facts or {})
+    except StepFailed as failure:
+        await _close(context, step, path, opened, error={**failure.error, "step": failure.path})
+        raise
+    except Exception as error:
+        if isinstance(error, durable.Cancelled):
+            raise
+        await _close(context, step, path, opened, error=error_json(error))
+        raise StepFailed(path, error_json(error)) from error
+    await _close(context, step, path, opened)
+    return value
+
+
+async def _open(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Envelope:
+    async def opening() -> JsonObject:
+        return _opening(context, step, path, frame).to_json()
+
+    return Envelope.from_json(await durable.Slot().run(path, opening))
+
+
+def _opening(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Envelope:
+    try:
+        if step.when is not None and not is_true(step.when, frame.names):
+            context.progress.step(path, SKIPPED, kind=step.type)
+            return Envelope(state=SKIPPED, kind=step.type)
+        facts = OPENERS[step.type](context, step, frame) if step.type in OPENERS else {}
+    except Exception as error:  # noqa: BLE001 - what is wrong with a block is its failure, stored as such
+        described = context.masker.mask_value(error_json(error))
+        context.progress.step(path, FAILED, kind=step.type, error=described)
+        return Envelope(state=FAILED, kind=step.type, error=described)
+    context.progress.step(path, "running", kind=step.type)
+    return Envelope(state=OPENED, kind=step.type, facts={**facts, "opened_at": time.time()})
+
+
+async def _close(
+    context: WorkflowContext,
+    step: WorkflowStep,
+    path: str,
+    opened: Envelope,
+    *,
+    error: JsonObject | None = None,
+) -> None:
+    state = SUCCEEDED if error is None else FAILED
+
+    async def closing() -> JsonObject:
+        seconds = time.time() - float((opened.facts or {})["opened_at"])
+        context.progress.step(path, state, kind=step.type, error=error, seconds=seconds)
+        return Envelope(state=state, kind=step.type, error=error).to_json()
+
+    await durable.Slot().run(path, closing)
+
+
+async def _parallel(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, facts: JsonObject
+) -> Json:
+    del facts
+    return await graph_run.run_graph(
+        context.within(path), step.steps, frame.child(), siblings=step.steps, independent=True
+    )
+
+
+async def _switch(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, facts: JsonObject
+) -> Json:
+    chosen = step.case(facts["case"])
+    if not chosen:
+        return None
+    return await context.interpreter.run_steps(context.within(path), chosen, frame.child())
+
+
+def _open_switch(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> JsonObject:
+    """The branch is chosen once and stored: a replay takes the same one."""
+    del context
+    return {"case": step.matching_case(evaluate(step.on, frame.names))}
+
+
+RUNNERS: dict[str, Runner] = {
+    "parallel": _parallel,
+    "foreach": foreach.run_foreach,
+    "switch": _switch,
+    "workflow": subruns.run_workflow_step,
+    "wait": waits.run_wait,
+}
+
+OPENERS: dict[str, Opener] = {
+    "foreach": foreach.open_foreach,
+    "switch": _open_switch,
+    "wait": waits.open_wait,
+}

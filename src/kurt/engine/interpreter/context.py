@@ -1,0 +1,155 @@
+"""What every part of the interpreter knows about the run, and the names that a step may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kurt.engine.interpreter.progress import Progress
+from kurt.engine.kinds import KindInfo
+from kurt.runtime.masking import Masker
+from kurt.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from kurt.config import Settings
+    from kurt.engine.interpreter.envelope import StepFailed
+    from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
+
+
+@dataclass(slots=True)
+class Tally:
+    """Failures that a run lived with, for its summary.
+
+    Attributes:
+        skipped_failures: steps that failed under `on_error: skip`.
+        items_failed: items that failed under `skip` or `collect`.
+        items: items of those fan-outs.
+    """
+
+    skipped_failures: int = 0
+    items_failed: int = 0
+    items: int = 0
+
+    def add(self, other: Mapping[str, int]) -> None:
+        """Count what a child run lived with."""
+        self.skipped_failures += other.get("skipped_failures", 0)
+        self.items_failed += other.get("items_failed", 0)
+        self.items += other.get("items", 0)
+
+    def to_json(self) -> JsonObject:
+        """Only what is not zero."""
+        counts = {
+            "skipped_failures": self.skipped_failures,
+            "items_failed": self.items_failed,
+            "items": self.items,
+        }
+        return {key: count for key, count in counts.items() if count}
+
+
+class Interpreter(Protocol):
+    """How blocks run the steps inside them, without knowing who runs the blocks."""
+
+    async def run_steps(self, context: WorkflowContext, steps: Sequence[WorkflowStep], frame: Frame) -> Json:
+        """Run a list of steps; the value of the last one."""
+        ...
+
+    async def recovered(
+        self,
+        context: WorkflowContext,
+        step: WorkflowStep,
+        frame: Frame,
+        failure: StepFailed,
+        siblings: Sequence[WorkflowStep],
+    ) -> Json:
+        """What the step's `on_error` makes of its failure; raises it where it says nothing else."""
+        ...
+
+
+@dataclass(slots=True)
+class WorkflowContext:
+    """A run, as one DBOS workflow of it sees it: the run itself, or the child that runs an item or a branch.
+
+    Attributes:
+        root_id: the run that the user started; logs and events belong to it.
+        owner_id: the run of this definition: the root, or the child run of a file that another one calls.
+        run_id: the DBOS workflow in which the code runs: the owner, or a child that runs an item or a branch of it.
+        queue: the named queue of the run.
+        definition: what is interpreted.
+        frozen: the definition as it is stored with the run.
+        settings: the project's settings, as this executor reads them.
+        kinds: step kinds by type.
+        progress: where reports go.
+        masker: hides secrets in text and values.
+        secrets: values of the declared secrets.
+        env: the file's `env` and the secrets, by name.
+        prefix: path of the item or branch, with its dot; empty in the run itself.
+        run: what `run.*` is in references.
+        interpreter: runs lists of steps.
+        tally: failures lived with so far.
+    """
+
+    root_id: str
+    owner_id: str
+    run_id: str
+    queue: str
+    definition: WorkflowDefinition
+    frozen: JsonObject
+    settings: Settings
+    kinds: Mapping[str, KindInfo]
+    progress: Progress
+    masker: Masker
+    secrets: tuple[str, ...]
+    env: dict[str, str]
+    interpreter: Interpreter
+    prefix: str = ""
+    run: JsonObject = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def project_root(self) -> Path:
+        """Where relative paths start."""
+        return self.settings.root
+
+    def within(self, path: str) -> WorkflowContext:
+        """The same context for the steps inside an item or branch."""
+        return replace(self, prefix=f"{path}.")
+
+    def path(self, name: str) -> str:
+        """Path of a step of this level."""
+        return self.prefix + name
+
+
+NOT_RUN: Any = object()
+"""Stands for the value of a step that was skipped, until it is recorded."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """The names in scope at one level, growing as steps finish.
+
+    Attributes:
+        names: variables, with `steps`, `run`, `env` and, in handlers, `error`.
+    """
+
+    names: dict[str, Any]
+
+    def record(self, name: str, output: str | None, value: Json) -> Json:
+        """A step has finished: its value is `steps.NAME`, and the variable that it names; the value.
+
+        A step that was skipped is null, and leaves a variable that an earlier step has set as it is.
+        """
+        if value is NOT_RUN:
+            self.names["steps"][name] = None
+            if output is not None:
+                self.names.setdefault(output, None)
+            return None
+        self.names["steps"][name] = value
+        if output is not None:
+            self.names[output] = value
+        return value
+
+    def child(self, **more: Any) -> Frame:
+        """A level inside this one: sees everything, and what it adds is not seen outside."""
+        return Frame({**self.names, **more, "steps": dict(self.names["steps"])})

@@ -1,0 +1,58 @@
+"""Simple steps: one durable step each, with numbers reserved for every attempt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kurt.engine.interpreter.attempt import Attempt
+from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
+from kurt.engine.interpreter.envelope import FAILED, SKIPPED, Envelope, StepFailed
+from kurt.runtime import gate
+from kurt.runtime.durable import Slot
+from kurt.types import Json
+
+if TYPE_CHECKING:
+    from kurt.engine.language.schema import WorkflowStep
+
+BLOCKS = frozenset({"parallel", "foreach", "switch", "workflow", "wait"})
+"""Types that the interpreter itself carries out; every other type is a kind."""
+
+
+def is_simple(step: WorkflowStep) -> bool:
+    """True if the step needs nothing but its own step numbers, so that it may run beside others in one run."""
+    return step.type not in BLOCKS and step.fallback is None
+
+
+def reserve(context: WorkflowContext, step: WorkflowStep) -> list[Slot]:
+    """Numbers for all attempts that the step may make; drawn whether or not they are used."""
+    policy = step.retry_of(context.definition)
+    return [Slot() for _ in range(policy.max_attempts if policy else 1)]
+
+
+async def run_simple(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, slots: list[Slot]
+) -> Envelope:
+    """Try until it succeeds or no attempt is left; the last envelope."""
+    not_before: float | None = None
+    envelope: Envelope | None = None
+    for number, slot in enumerate(slots, start=1):
+        with gate.current().passage() as passage:
+            attempt = Attempt(context, step, path, frame, passage, number, not_before)
+            envelope = Envelope.from_json(await slot.run(path, attempt.run))
+        if envelope.next_at is None:
+            break
+        not_before = envelope.next_at
+    if envelope is None:
+        raise ValueError("a step needs at least one number")
+    return envelope
+
+
+def value_of(envelope: Envelope, path: str) -> Json:
+    """The value of a finished step, `NOT_RUN` of a skipped one.
+
+    Raises:
+        StepFailed: it failed.
+    """
+    if envelope.state == FAILED:
+        raise StepFailed(path, envelope.error or {})
+    return NOT_RUN if envelope.state == SKIPPED else envelope.value

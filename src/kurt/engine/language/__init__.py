@@ -1,0 +1,1 @@
+"""The language of a workflow file: reading, checking and describing it; nothing here runs anything."""

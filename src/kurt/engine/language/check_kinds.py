@@ -1,0 +1,82 @@
+"""Checking the fields of plug-in kinds by their models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kurt.engine.kinds import KindInfo
+from kurt.engine.language.draft import STEP_KEYS, Draft, DraftStep
+from kurt.engine.language.faults import Origin, Report
+from kurt.engine.language.schema import BLOCK_KINDS
+from kurt.engine.suggestions import did_you_mean, listing
+from kurt.errors import ConflictError, DefinitionError
+
+_LATER_KINDS = frozenset({"dspy", "llm", "embed", "approval"})
+_QUOTED_KEY = re.compile(r"`([^`]+)`")
+
+
+def check_kinds(report: Report, draft: Draft, kinds: Mapping[str, KindInfo]) -> dict[str, KindInfo]:
+    """Check the type and the own fields of every step; the kinds that the file uses."""
+    found: dict[str, KindInfo | None] = {}
+    for step in draft.walk():
+        if step.type == "" or step.type in BLOCK_KINDS:
+            continue
+        if step.type not in found:
+            found[step.type] = _find(report, step, kinds)
+        info = found[step.type]
+        if info is not None:
+            _check_fields(report, step, info)
+        elif step.type not in kinds_or_none(kinds):
+            _unknown(report, step, kinds_or_none(kinds))
+    return {kind: info for kind, info in found.items() if info is not None}
+
+
+def kinds_or_none(kinds: Mapping[str, KindInfo]) -> list[str]:
+    """The types of the known kinds; none if they cannot be loaded, which is reported elsewhere."""
+    try:
+        return sorted(kinds)
+    except (ConflictError, DefinitionError):
+        return []
+
+
+def _find(report: Report, step: DraftStep, kinds: Mapping[str, KindInfo]) -> KindInfo | None:
+    try:
+        return kinds[step.type]
+    except KeyError:
+        return None
+    except ConflictError as error:
+        report.add(step.place("type"), error.message, error.hint)
+    except DefinitionError as error:
+        report.faults.extend(error.faults)
+    return None
+
+
+def _unknown(report: Report, step: DraftStep, known: list[str]) -> None:
+    place = step.place("type")
+    add = f"or add the kind: a `StepKind` class in a file of the folder `steps/`. Known are {listing([*known, *BLOCK_KINDS])}"
+    if step.type in _LATER_KINDS:
+        report.add(
+            place, f"the step kind `{step.type}` is not available in this version", f"use another kind, {add}"
+        )
+        return
+    near = did_you_mean(step.type, [*known, *BLOCK_KINDS])
+    report.add(place, f"unknown step kind {step.type!r}", f"{near or 'use a known kind,'} {add}")
+
+
+def _check_fields(report: Report, step: DraftStep, info: KindInfo) -> None:
+    spec: dict[str, Any] = step.value["spec"]
+    model, where = info.kind.Model, f"a `{step.type}` step"
+    report.check_model(model, spec, Origin(step.path, where, also=STEP_KEYS), deferred=True)
+    for message in info.kind.check(spec):
+        what, _, remedy = message.partition(". ")
+        report.add(_named_place(step, message), what, remedy or "change the field")
+
+
+def _named_place(step: DraftStep, message: str) -> tuple[str | int, ...]:
+    """The place of the first field that a message names in backticks, else the step's."""
+    for word in _QUOTED_KEY.findall(message):
+        if word in step.value["spec"]:
+            return (*step.path, word)
+    return step.path

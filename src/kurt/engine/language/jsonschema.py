@@ -1,0 +1,213 @@
+"""The JSON Schema of workflow files, for editors: made from the models of the file and those of the step kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kurt.engine.kinds import KindInfo
+from kurt.engine.language.draft import STEP_KEYS, block_keys
+from kurt.engine.language.fields import REFERENCE_SCHEMA
+from kurt.engine.language.schema import BLOCK_KINDS, WorkflowDefinition
+from kurt.types import JsonObject
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FILE_NAME = "kurt-workflow.schema.json"
+
+_STEPS = {"type": "array", "items": {"$ref": "#/$defs/WorkflowStep"}}
+_EXTENSIONS = {"^x-": {"description": "Free for your own use, such as YAML anchors."}}
+_RUN_TIME = ("file", "sha256")
+_CONSTRAINTS = frozenset({"enum", "const", "pattern", "format", "minLength", "maxLength"})
+
+
+def workflow_schema(kinds: Mapping[str, KindInfo]) -> JsonObject:
+    """The schema of a workflow file.
+
+    Args:
+        kinds: the step kinds by type; their fields are in it, steps of other types are not looked into.
+    """
+    root = WorkflowDefinition.model_json_schema(ref_template="#/$defs/{model}")
+    definitions: JsonObject = root.pop("$defs")
+    own_step = definitions.pop("WorkflowStep")
+    for name in _RUN_TIME:
+        root["properties"].pop(name)
+    definitions.pop("WorkflowCall")
+    _restate(definitions)
+    definitions["WorkflowStep"] = _step(own_step["properties"], kinds, definitions)
+    root["properties"]["steps"]["minItems"] = 1
+    schema = {
+        "$schema": DIALECT,
+        "title": "Kurt workflow",
+        "description": "A workflow that Kurt runs durably.",
+        "type": "object",
+        "properties": root["properties"],
+        "patternProperties": _EXTENSIONS,
+        "required": ["steps"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+    return _tidy(schema)
+
+
+def _restate(definitions: JsonObject) -> None:
+    """The forms that people write, where they differ from those that are run."""
+    definitions["ErrorHandling"] = {
+        "description": "What happens when the step has failed and no attempt is left.",
+        "anyOf": [
+            {"enum": ["fail", "skip", "retry"]},
+            {
+                "type": "object",
+                "properties": {
+                    "fallback": {
+                        "description": "Steps to run instead, or the name of one of the same list.",
+                        "anyOf": [{"type": "string"}, _STEPS, {"$ref": "#/$defs/WorkflowStep"}],
+                    }
+                },
+                "required": ["fallback"],
+                "additionalProperties": False,
+            },
+        ],
+    }
+    spec = definitions["InputSpec"]
+    spec["properties"]["type"]["enum"] += ["str", "number", "integer", "boolean", "dict", "array"]
+    spec["properties"]["items"]["anyOf"].insert(0, {"type": "string", "description": "Type of the items."})
+    definitions["InputSpec"] = {
+        "description": "What an input accepts; a plain value gives its type and its default.",
+        "anyOf": [spec, {"type": ["string", "number", "boolean", "null", "array"]}],
+    }
+    foreach = definitions["ForeachSpec"]["properties"]
+    foreach["items"] = {**foreach["items"], "anyOf": [{"type": ["array", "object"]}, REFERENCE_SCHEMA]}
+    definitions["WaitSpec"]["properties"]["timeout"] = {
+        "$comment": "the step's own timeout",
+        "description": "How long to wait for a message.",
+        "type": ["string", "number"],
+    }
+
+
+def _step(own: JsonObject, kinds: Mapping[str, KindInfo], definitions: JsonObject) -> JsonObject:
+    """The schema of a step: what all have, and what each kind adds."""
+    known = [*sorted(kinds), *BLOCK_KINDS]
+    common = {key: own[key] for key in ("name", "description", "when", "needs", "output", "on_error")}
+    common["type"] = {**own["type"], "anyOf": [{"enum": known}, {"type": "string"}]}
+    plugin = {key: own[key] for key in STEP_KEYS if key not in common}
+    branches = [_kind_branch(kind, kinds[kind], plugin, definitions) for kind in sorted(kinds)]
+    branches += [_block_branch(kind, own) for kind in BLOCK_KINDS]
+    branches.append({"if": _has_type({"not": {"enum": known}}), "then": {"additionalProperties": True}})
+    return {
+        "description": "One step.",
+        "type": "object",
+        "properties": common,
+        "patternProperties": _EXTENSIONS,
+        "anyOf": [{"required": [key]} for key in ("type", *BLOCK_KINDS)],
+        "allOf": branches,
+        "unevaluatedProperties": False,
+    }
+
+
+def _has_type(schema: JsonObject) -> JsonObject:
+    return {"properties": {"type": schema}, "required": ["type"]}
+
+
+def _kind_branch(kind: str, info: KindInfo, plugin: JsonObject, definitions: JsonObject) -> JsonObject:
+    model = info.kind.Model
+    fields = model.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
+    for name, definition in fields.pop("$defs", {}).items():
+        definitions[f"{kind}.{name}"] = _referable(definition)
+    properties = {
+        name: _explained(schema if name in info.kind.verbatim else _referable(schema), name, kind)
+        for name, schema in fields.get("properties", {}).items()
+    }
+    then: JsonObject = {"properties": {**plugin, **properties}, "required": fields.get("required", [])}
+    if model.model_config.get("extra") == "allow":
+        then["additionalProperties"] = True
+    return {"if": _has_type({"const": kind}), "then": then}
+
+
+def _explained(schema: JsonObject, name: str, kind: str) -> JsonObject:
+    return (
+        schema
+        if "description" in schema
+        else {**schema, "description": f"Field `{name}` of the kind `{kind}`."}
+    )
+
+
+def _referable(schema: Any) -> Any:
+    """The schema with `${...}` allowed wherever a value of another type is wanted."""
+    if not isinstance(schema, dict):
+        return schema
+    inner = dict(schema)
+    for key in ("properties", "patternProperties"):
+        if key in inner:
+            inner[key] = {name: _referable(item) for name, item in inner[key].items()}
+    for key in ("items", "additionalProperties"):
+        if key in inner:
+            inner[key] = _referable(inner[key])
+    if _takes_any_text(inner):
+        return inner
+    about = {key: inner.pop(key) for key in ("title", "description", "default", "examples") if key in inner}
+    return {**about, "anyOf": [inner, REFERENCE_SCHEMA]}
+
+
+def _takes_any_text(schema: JsonObject) -> bool:
+    if not {"type", "anyOf", "$ref", "allOf", "oneOf", "enum", "const"} & set(schema):
+        return True
+    if any(isinstance(branch, dict) and _takes_any_text(branch) for branch in schema.get("anyOf", ())):
+        return True
+    kinds = schema.get("type", [])
+    return "string" in ([kinds] if isinstance(kinds, str) else kinds) and not _CONSTRAINTS & set(schema)
+
+
+def _block_branch(kind: str, own: JsonObject) -> JsonObject:
+    properties = {key: _block_property(kind, key, own) for key in block_keys(kind)}
+    short = {"required": [kind], "not": {"required": ["type"]}}
+    return {"if": {"anyOf": [_has_type({"const": kind}), short]}, "then": {"properties": properties}}
+
+
+_BLOCK_PROPERTIES: JsonObject = {
+    "parallel": {
+        **_STEPS,
+        "minItems": 1,
+        "description": "Steps to run at the same time; their values by name.",
+    },
+    "steps": {**_STEPS, "minItems": 1, "description": "The steps inside the block."},
+    "inputs": {
+        "type": "object",
+        "description": "Inputs of the other workflow.",
+        "examples": [{"urls": "${urls}"}],
+    },
+    "workflow": {
+        "type": "string",
+        "description": "Path of a file of the project, or the name of a registered workflow.",
+        "examples": ["workflows/fetch.yaml"],
+    },
+}
+_INLINE = {"switch": "SwitchSpec", "wait": "WaitSpec"}
+
+
+def _block_property(kind: str, key: str, own: JsonObject) -> JsonObject:
+    if key in STEP_KEYS:
+        return own[key]
+    if kind in _INLINE and key != kind:
+        return {"$ref": f"#/$defs/{_INLINE[kind]}/properties/{key}"}
+    return _BLOCK_PROPERTIES.get(key) or own[key]
+
+
+def _tidy(value: Any, *, is_properties: bool = False) -> Any:
+    """Without Pydantic's titles, and with the first paragraph of a model's docstring as its description."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tidy: JsonObject = {}
+    if "patternProperties" in value and "properties" not in value and not is_properties:
+        tidy["additionalProperties"] = False
+    for key, item in value.items():
+        if key == "title" and not is_properties and item != "Kurt workflow":
+            continue
+        if key in ("examples", "default", "enum", "const") and not is_properties:
+            tidy[key] = item
+        elif key == "description" and isinstance(item, str):
+            tidy[key] = " ".join(item.split("\n\n")[0].split())
+        else:
+            tidy[key] = _tidy(item, is_properties=key in ("properties", "$defs", "patternProperties"))
+    return tidy

@@ -1,0 +1,1 @@
+"""Child processes: starting, feeding, limiting and ending them with everything they started."""

@@ -1,0 +1,1 @@
+"""Pictures and plans of a workflow, made without running it."""
