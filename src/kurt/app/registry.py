@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import kurt.workflows
+from kurt.project_code import make_importable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ class WorkflowRegistry:
         self._root = settings.root
         self.on_stale = on_stale
         self._loaded: dict[str, tuple[WorkflowModule, Any]] = {}
-        make_importable(self._root, self._folder)
+        _make_importable(self._root, self._folder)
 
     def modules(self) -> list[WorkflowModule]:
         """All modules by name; those of the project hide installed ones."""
@@ -213,10 +214,9 @@ def _installed() -> Iterator[WorkflowModule]:
         yield WorkflowModule(point.name, point.module, None)
 
 
-def make_importable(root: Path, folder: Path) -> None:
+def _make_importable(root: Path, folder: Path) -> None:
     """Let the project's root be imported from, and its `workflows/x` as `kurt.workflows.x` and `workflows.x`."""
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+    make_importable(str(root))
     if str(folder) not in kurt.workflows.__path__:
         kurt.workflows.__path__.append(str(folder))
     _Alias.install()

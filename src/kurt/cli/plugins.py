@@ -118,27 +118,15 @@ def _from_file(plugin: Plugin) -> click.Command:
 
 def _import_file(path: str) -> Any:
     """The module of a file of `commands/`; it can import from the project's root."""
-    from importlib.util import module_from_spec, spec_from_file_location
+    from kurt.project_code import load_file, make_importable
 
     folder, file = os.path.split(path)
     name = f"{FOLDER}.{file.removesuffix('.py')}"
     known = sys.modules.get(name)
     if known is not None and known.__file__ == path:
         return known
-    root = os.path.dirname(folder)  # noqa: PTH120 - pathlib is slow to import
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise KurtError(f"{path} cannot be imported")
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:  # whatever it raised, half a module must not stay behind
-        del sys.modules[name]
-        raise
-    return module
+    make_importable(os.path.dirname(folder))  # noqa: PTH120 - pathlib is slow to import
+    return load_file(name, path)
 
 
 def _of_packages() -> list[Plugin]:

@@ -8,7 +8,6 @@ the scan and the project's folder wait until a kind is asked for that is not in 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeGuard
 from kurt.engine.kinds import KindInfo, StepKind
 from kurt.engine.language.schema import BLOCK_KINDS
 from kurt.errors import ConflictError, DefinitionError, Fault
+from kurt.project_code import load_file, make_importable
 
 GROUP = "kurt.steps"
 OWN = "kurt"
@@ -101,13 +101,6 @@ def _files(root: Path | None) -> list[Path]:
     return [file for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_")]
 
 
-def make_importable(root: Path) -> None:
-    """Let the project's modules be imported, before installed ones of the same name."""
-    path = str(root)
-    if path not in sys.path:
-        sys.path.insert(0, path)
-
-
 def _load(target: str) -> type[StepKind]:
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -130,7 +123,7 @@ def _of_project(root: Path | None) -> Iterator[KindInfo]:
     files = _files(root)
     if root is None or not files:
         return
-    make_importable(root)
+    make_importable(str(root))
     for file in files:
         module = _project_module(root / FOLDER, file)
         for found in vars(module).values():
@@ -153,15 +146,9 @@ def _project_module(folder: Path, file: Path) -> ModuleType:
     if known is not None and getattr(known, "__kurt_stamp__", None) == stamp:
         return known
     _ensure_package(folder)
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise DefinitionError([Fault("cannot be loaded as a Python module", file=f"{FOLDER}/{file.name}")])
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        module = load_file(name, str(file))
     except Exception as error:
-        sys.modules.pop(name, None)
         # Whatever the project's own code raises is a fault of that file, reported as such.
         raise DefinitionError([_load_fault(file, error)]) from error
     module.__dict__["__kurt_stamp__"] = stamp

@@ -14,9 +14,10 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager, suppress
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kurt.project_code import make_importable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -54,8 +55,8 @@ def clean_slate(env: Mapping[str, str], cwd: str, root: str | None) -> Generator
         with warnings.catch_warnings():
             _set_environment(env)
             os.chdir(cwd)
-            if root is not None and root not in sys.path:
-                sys.path.insert(0, root)
+            if root is not None:
+                make_importable(root)
             sys.argv[:] = [""]
             yield
     finally:
@@ -134,10 +135,6 @@ class ProjectModules:
             if file is not None and file in self._files:
                 del sys.modules[name]
                 self._known.discard(name)
-        for file, seen in self._files.items():
-            if _signature(file) != seen:
-                with suppress(OSError, NotImplementedError):  # may be as old, to the second, and as long
-                    Path(cache_from_source(file)).unlink(missing_ok=True)
         self._files.clear()
 
     def _owns(self, file: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import sys
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +14,7 @@ from kurt.engine.processes.child import describe, resolve
 from kurt.engine.processes.values import encode
 from kurt.engine.steps.calls import call
 from kurt.errors import StepError
+from kurt.project_code import make_importable
 from kurt.types import Json
 
 
@@ -55,8 +55,7 @@ class PythonKind(StepKind):
         if fields.isolate:
             payload = {"call": fields.call, "args": fields.args}
             return await call(context, "kurt.engine.processes.tasks:call_python", payload)
-        if (root := str(context.project_root)) not in sys.path:
-            sys.path.insert(0, root)
+        make_importable(str(context.project_root))
         try:
             value = await _called_here(fields)
         except StepError:
