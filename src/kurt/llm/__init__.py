@@ -1,0 +1,1 @@
+"""Calling models: providers, prices, limits, budgets, the response cache."""
