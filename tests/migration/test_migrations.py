@@ -73,7 +73,7 @@ def test_the_first_start_makes_everything(fresh: Settings, engine: sa.Engine) ->
     assert not current(fresh).is_current
     assert ensure_schema(fresh) is True
     assert ensure_schema(fresh) is False
-    assert {"kurt_executors", "kurt_meta", "kurt_alembic_version"} <= tables(engine)
+    assert tables(engine) >= {*OURS, "kurt_alembic_version"}
     state = current(fresh)
     assert (state.revision, state.dbos, state.project) == (HEAD, installed_dbos(), None)
     assert state.to_json() == {
@@ -104,8 +104,15 @@ def test_an_existing_file_is_migrated_too(fresh: Settings) -> None:
 DATA = {
     "20261121_001": "INSERT INTO kurt_executors VALUES"
     " ('run-h-1-aa', 'run', 'h', 1, '{\"queues\": []}', '2026-01-01 00:00:00', '2026-01-01 00:00:30')",
+    "20261121_002": "INSERT INTO llm_traces (run_id, step, row, attempt, state, cost, started_at)"
+    " VALUES ('r', 'extract', 3, 1, 'succeeded', 0.25, '2026-01-01 00:00:00')",
+    "20261121_003": "INSERT INTO documents (id, uri, created_at, updated_at)"
+    " VALUES ('doc-1', 'https://example.com/', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
 }
 """A row for each revision, written when the database has just that revision."""
+
+OURS = {"kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"}
+"""All of Kurt's own tables."""
 
 
 def test_there_is_data_for_each_revision() -> None:
@@ -124,6 +131,10 @@ def test_a_database_of_each_revision_is_upgraded_with_its_data(
     ensure_schema(fresh)
     assert current(fresh).is_current
     assert rows(engine, "SELECT executor_id FROM kurt_executors") == [("run-h-1-aa",)]
+    written = list(DATA)[: list(DATA).index(start) + 1]
+    kept = {"20261121_002": "llm_traces", "20261121_003": "documents"}
+    for revision, table in kept.items():
+        assert rows(engine, f"SELECT count(*) FROM {table}") == [(int(revision in written),)]
 
 
 def test_each_revision_can_be_taken_back_and_applied_again(fresh: Settings, engine: sa.Engine) -> None:
@@ -133,9 +144,9 @@ def test_each_revision_can_be_taken_back_and_applied_again(fresh: Settings, engi
         state = downgrade(fresh, revision)
         assert state.revision == (None if revision == "base" else revision)
         assert not state.is_current
-    assert not {"kurt_executors", "kurt_meta"} & tables(engine)
+    assert not OURS & tables(engine)
     assert ensure_schema(fresh) is True
-    assert {"kurt_executors", "kurt_meta"} <= tables(engine)
+    assert tables(engine) >= OURS
     assert current(fresh).is_current
 
 
@@ -191,7 +202,7 @@ def test_a_database_without_the_tables_of_dbos_gets_them(fresh: Settings, engine
     rows(engine, "DROP VIEW dbos_workflow_status")
     if fresh.is_sqlite:
         for (name,) in rows(engine, "SELECT name FROM sqlite_master WHERE type = 'table'"):
-            if not name.startswith(("kurt_", "sqlite_")):
+            if name not in OURS and not name.startswith(("kurt_", "sqlite_")):
                 rows(engine, f"DROP TABLE {name}")
     else:
         rows(engine, "DROP SCHEMA dbos CASCADE")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dbos._datasource_migration import migrate_datasource
 from dbos._serialization import DBOSPortableJSON
 from dbos._sys_db import SystemDatabase
 
@@ -41,6 +42,8 @@ def migrate_dbos(engine: sa.Engine, url: str) -> None:
         database.run_migrations()
     finally:
         database.destroy()
+    with engine.begin() as connection:  # where the checkpoints of transactions stand
+        migrate_datasource(connection, None if engine.dialect.name == "sqlite" else DBOS_SCHEMA)
 
 
 def detach(connection: sa.Connection) -> None:
