@@ -111,6 +111,23 @@ def test_code_takes_no_references() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x = 1\nresult = (", "'(' was never closed, in its line 2. Correct that line"),
+        ("result = [1\n2]", "invalid syntax: Perhaps you forgot a comma?, in its line 1. Correct that line"),
+        ("x = '\0'", "`code` "),
+        ("result = 1 is 1  # odd, and legal", None),
+        ("result = [1, 2]", None),
+        (None, None),
+    ],
+)
+def test_code_that_is_not_python_is_a_fault_of_the_file(code: Any, message: str | None) -> None:
+    found = ScriptKind.check({"code": code})
+    assert len(found) == (message is not None)
+    assert all(str(message) in text for text in found)
+
+
+@pytest.mark.parametrize(
     ("expect", "codes"),
     [
         (200, {200}),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
 from kurt.engine.kinds import Fields, StepContext, StepKind
 from kurt.engine.steps.calls import call
 from kurt.types import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ScriptFields(Fields):
@@ -41,6 +46,23 @@ class ScriptKind(StepKind):
     type = "script"
     Model = ScriptFields
     verbatim = frozenset({"code"})
+
+    @classmethod
+    def check(cls, spec: Mapping[str, Any]) -> list[str]:
+        """Say where the code is not Python."""
+        code = spec.get("code")
+        if not isinstance(code, str):
+            return []
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is legal, though odd, is no fault of the file
+                ast.parse(code)
+        except SyntaxError as error:
+            what = error.msg.replace(". ", ": ")  # a full stop ends the message and begins the remedy
+            return [f"`code` is not Python: {what}, in its line {error.lineno}. Correct that line"]
+        except (ValueError, RecursionError) as error:  # a NUL character; nested too deeply
+            return [f"`code` cannot be read as Python: {error}. Correct it"]
+        return []
 
     async def execute(self, fields: ScriptFields, context: StepContext) -> Json:
         """Run the code.
