@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from kurt.llm.types import Attempt, Response
 
 
-@register_error
 class ModelError(KurtError):
     """The model did not answer.
 
@@ -64,7 +63,6 @@ class ModelError(KurtError):
         self.attempts: tuple[Attempt, ...] = ()
 
 
-@register_error
 class RateLimitedError(ModelError):
     """The provider is asked too often."""
 
@@ -73,7 +71,6 @@ class RateLimitedError(ModelError):
     default_retryable = True
 
 
-@register_error
 class ServerError(ModelError):
     """The provider failed."""
 
@@ -82,7 +79,6 @@ class ServerError(ModelError):
     default_retryable = True
 
 
-@register_error
 class ModelTimeoutError(ModelError):
     """The model did not answer in time."""
 
@@ -91,7 +87,6 @@ class ModelTimeoutError(ModelError):
     default_retryable = True
 
 
-@register_error
 class ConnectionCutError(ModelError):
     """The connection to the provider failed."""
 
@@ -100,7 +95,6 @@ class ConnectionCutError(ModelError):
     default_retryable = True
 
 
-@register_error
 class QuotaSpentError(ModelError):
     """The account's quota is spent."""
 
@@ -109,7 +103,6 @@ class QuotaSpentError(ModelError):
     default_fatal = True
 
 
-@register_error
 class RefusedError(ModelError):
     """The provider refused the request."""
 
@@ -117,7 +110,6 @@ class RefusedError(ModelError):
     default_type = "Refused"
 
 
-@register_error
 class AnswerError(ModelError):
     """The answer does not have the form that it should have."""
 
@@ -125,10 +117,23 @@ class AnswerError(ModelError):
     default_type = "InvalidAnswer"
 
 
-@register_error
 class BudgetSpentError(ModelError):
     """The budget is spent."""
 
     code = "model_budget"
     default_type = "BudgetSpent"
     default_fatal = True
+
+
+for _error in (
+    ModelError,
+    RateLimitedError,
+    ServerError,
+    ModelTimeoutError,
+    ConnectionCutError,
+    QuotaSpentError,
+    RefusedError,
+    AnswerError,
+    BudgetSpentError,
+):
+    register_error(_error)
