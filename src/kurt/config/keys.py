@@ -56,6 +56,13 @@ KEYS: tuple[Key, ...] = (
     Key("WORKER.GRACE", "duration", "10s", "Time that running steps get when a worker is told to stop"),
     Key("LOG.MAX_BYTES", "size", "10MB", "A run's log file is rotated when it is larger", minimum=1000),
     Key("GC.KEEP_DAYS", "integer", "30", "Days that `kurt gc` keeps finished runs", minimum=0),
+    Key(
+        "LLM.TRACE_CONTENT",
+        "choice",
+        "on",
+        "Whether the traces of model calls keep prompts and answers; tokens and cost they always keep",
+        ("on", "off"),
+    ),
     Key("USER_ID", "text", "", "Whose runs these are, where several people share a database"),
     Key("WORKSPACE_ID", "text", "", "Which workspace's runs these are, where several share a database"),
     Key(
