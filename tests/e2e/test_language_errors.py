@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from kurt.errors import DefinitionError
 from kurt.runtime.runs import Step
 from tests.support.language import Language, language
 
@@ -267,29 +264,3 @@ def test_defaults_hold_for_steps_that_say_nothing_else(language: Language) -> No
     assert (steps["own"].value, steps["flaky"].value, steps["more"].value) == (1, 2, 4)
     assert steps["block"].status == "succeeded"
     assert (steps["fail"].status, steps["fail"].attempt, run.status) == ("failed", 1, "failed")
-
-
-@pytest.mark.parametrize(
-    ("block", "word"),
-    [
-        ("foreach: {items: [1]}, steps: [{type: script, code: ''}], retry: {max_attempts: 2}", "retry"),
-        ("foreach: {items: [1]}, steps: [{type: script, code: ''}], timeout: 5s", "timeout"),
-        ("parallel: [{type: script, code: ''}], retry: {max_attempts: 2}", "retry"),
-        ("parallel: [{type: script, code: ''}], on_error: retry", "retry"),
-        ("switch: {on: run.name, cases: {1: []}}, timeout: 5s", "timeout"),
-        ("workflow: other.yaml, retry: {max_attempts: 2}", "retry"),
-        ("wait: {for: 1s}, retry: {max_attempts: 2}", "retry"),
-        ("parallel: [{type: script, code: ''}], env: {A: b}", "env"),
-        ("parallel: [{type: script, code: ''}], limits: {cpu: 1s}", "limits"),
-    ],
-)
-def test_what_blocks_do_not_have_is_refused_where_it_stands(
-    language: Language, block: str, word: str
-) -> None:
-    language.write("steps: [{type: script, code: ''}]", "other.yaml")
-    with pytest.raises(DefinitionError) as caught:
-        language.start(f"steps:\n  - {{name: block, {block}}}\n")
-    faults = caught.value.faults
-    assert len(faults) == 1
-    assert (faults[0].line, word in faults[0].message) == (2, True)
-    assert faults[0].hint

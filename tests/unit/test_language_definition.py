@@ -102,10 +102,6 @@ def test_defaults_hold_where_a_step_says_nothing(rich: WorkflowDefinition) -> No
         None,
     ]
     assert [step.skips_errors for step in (first, get, retried, each)] == [True, True, False, False]
-    assert [(step.limits_of(rich).memory, step.limits_of(rich).cpu) for step in (first, retried)] == [
-        (10**9, 60),
-        (10**9, 5),
-    ]
 
 
 def test_steps_without_defaults(tmp_path: Path) -> None:
@@ -113,7 +109,6 @@ def test_steps_without_defaults(tmp_path: Path) -> None:
     step = plain.steps[0]
     assert (step.timeout_seconds(plain), step.skips_errors, step.fallback) == (None, False, None)
     assert step.retry_of(plain) == step.retry
-    assert (step.limits_of(plain).memory, step.limits_of(plain).cpu) == (None, None)
 
 
 def test_a_case_is_chosen_by_text(tmp_path: Path) -> None:

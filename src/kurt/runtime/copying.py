@@ -175,6 +175,8 @@ class _Copier:
                 if payload.get(key) in self.ids
             },
         }
+        if "earlier" in payload:  # an attempt that is not taken over has nothing to give
+            moved["earlier"] = self.ids.get(payload["earlier"])
         if payload.get("waits_for"):
             moved["waits_for"] = [
                 {**one, "child": self.ids.get(one["child"] or "", one["child"])}
@@ -205,4 +207,4 @@ def _place(child: History) -> tuple[str, str]:
     """Path and key from which the id of a child was made."""
     facts = (child.member.row.attributes or {}).get(names.ATTRIBUTES_KEY) or {}
     path, key = str(facts.get("path", "")), str(facts.get("key", ""))
-    return (path.removesuffix(f"[{key}]"), key) if path.endswith("]") else (path, "")
+    return path.removesuffix(f"[{key}]"), key

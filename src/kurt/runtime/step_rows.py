@@ -97,6 +97,8 @@ def steps(
     if not values:
         found = [replace(step, value=None) for step in found]
     found.sort(key=lambda step: (step.started_at or run.created_at, step.completed_at or run.created_at))
+    if any(number == 0 for _, _, number in tracks):  # a declared workflow
+        found = list({step.path: step for step in found}.values())  # of a block's attempts the last counts
     if isinstance(current, str) and all(step.path != current for step in found):
         found.append(Step(path=current, status=_unfinished(run), run_id=run.id))
     return found

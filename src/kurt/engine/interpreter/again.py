@@ -143,7 +143,10 @@ class _Walk(ABC):
                 self.wipe(member, records[end:])
             return again or self.goes_on(member)
         step = definition.at(payload["pointer"])
-        if payload.get("item"):
+        if payload.get("block_attempt"):
+            part = _Part(member, step, payload["path"], records)
+            again = bool(records) and _is_open(records[0]) and self.inside(part, records)
+        elif payload.get("item"):
             again = self.steps(member, step.steps, payload["path"] + ".", records)
         else:
             again = self.steps(member, [step], payload["prefix"], records)
@@ -239,6 +242,8 @@ class _Failed(_Walk):
             return self._replaced(part, instead[-1])
         if part.step.type not in BLOCKS or part.step.type == "wait" or not _is_open(own[0]):
             return self._wiped_if_failed(part)
+        if attempts := _attempts(part):
+            return self._last_attempt(part, attempts[-1], own[-1])
         closed = own[-1] if len(own) > 1 and own[-1].name == part.path else None
         inner = own[:-1] if closed is not None else own
         again = self.inside(part, inner)
@@ -246,6 +251,14 @@ class _Failed(_Walk):
             return False
         self.forget(part.member, [] if closed is None else [closed])
         return True
+
+    def _last_attempt(self, part: _Part, attempt: Checkpoint, ended: Checkpoint) -> bool:
+        """A block that was tried several times goes on with its last attempt; those before stay as they are."""
+        again = self.child(part.member, attempt)
+        if ended.name == part.path and (again or _has_failed(ended)):
+            self.forget(part.member, [ended])
+            return True
+        return again
 
     def _replaced(self, part: _Part, last: Checkpoint) -> bool:
         """A step whose fallback ran: both are repeated, unless the fallback went well."""
@@ -302,24 +315,52 @@ class _From(_Walk):
     def touched(self, part: _Part) -> bool:
         own, instead = part.split()
         if part.path == self._start:
-            if part.step.type == "foreach" and not self._whole and _is_open(own[0]):
-                return self._unfinished(part)
-            self.wipe(part.member, part.records)
+            keeps = part.step.type == "foreach" and not self._whole and _is_open(own[0])
+            if not (keeps and self._unfinished(part)):
+                self.wipe(part.member, part.records)
             return True
         if not self._start.startswith((part.path + ".", part.path + "[")):
             return False
         if instead or part.step.type not in BLOCKS or not _is_open(own[0]):
             self.wipe(part.member, part.records)  # the start is in what ran instead of the step
             return True
+        if attempts := _attempts(part):
+            return self._in_last_attempt(part, attempts)
         inner = [record for record in own[1:] if record.name != part.path]
         if not self.inside(part, [own[0], *inner]):
             return False
         self.forget(part.member, [record for record in own[1:] if record.name == part.path])
         return True
 
-    def _unfinished(self, part: _Part) -> bool:
-        """A fan-out: what its items have finished is kept."""
+    def _in_last_attempt(self, part: _Part, attempts: Sequence[Checkpoint]) -> bool:
+        """A step inside a block that was tried several times: what earlier attempts had finished is not kept."""
+        child = part.member.children.get(attempts[-1].child or "")
+        if child is None or child.history.member.status not in TERMINAL or self._whole:
+            self.wipe(part.member, part.records)
+            return True
+        if not self.member(child):
+            return False
+        self._goes_on_alone(part, attempts)
+        return True
+
+    def _goes_on_alone(self, part: _Part, attempts: Sequence[Checkpoint]) -> None:
+        """The block goes on with its last attempt, which takes nothing more from those before."""
+        self.again.drop.update(record.child for record in attempts[:-1] if record.child is not None)
         own, instead = part.split()
+        self.wipe(part.member, instead)
+        if own[-1].name == part.path:
+            self.forget(part.member, [own[-1]])
+
+    def _unfinished(self, part: _Part) -> bool:
+        """A fan-out: what its items have finished is kept. False if there is nothing to go on with."""
+        own, instead = part.split()
+        if attempts := _attempts(part):
+            child = part.member.children.get(attempts[-1].child or "")
+            if child is None or child.history.member.status not in TERMINAL or not child.history.checkpoints:
+                return False
+            self._goes_on_alone(part, attempts)
+            self.again.forget.setdefault(child.history.id, set())
+            return self._unfinished(_Part(child, part.step, part.path, child.history.checkpoints))
         self.wipe(part.member, instead)
         simple: dict[str, list[Checkpoint]] = {}
         for record in own[1:]:
@@ -377,6 +418,18 @@ def _by_step(
         if current is not None:
             parts[current].append(record)
     return parts
+
+
+def _attempts(part: _Part) -> list[Checkpoint]:
+    """The records with which a block has started its attempts, none if it is carried out in its own run."""
+    definition = part.member.definition
+    if definition is None or not part.step.has_attempts(definition):
+        return []
+    facts = part.member.history.payload
+    if isinstance(facts, dict) and facts.get("block_attempt") and facts.get("path") == part.path:
+        return []
+    own, _ = part.split()
+    return [record for record in own if record.child is not None]
 
 
 def _path_of(member: Recorded, record: Checkpoint) -> str | None:

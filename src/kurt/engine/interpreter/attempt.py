@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import random
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +13,16 @@ from pydantic import ValidationError
 from kurt.engine.expressions.evaluation import is_true
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter.context import Frame, WorkflowContext
-from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope, error_json, error_scope
+from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope
+from kurt.engine.interpreter.retrying import after_failure
 from kurt.engine.kinds import Limits, StepContext, StepKind
-from kurt.errors import ExpressionError, StepError, StepTimeoutError
+from kurt.errors import StepError, StepTimeoutError
 from kurt.runtime import durable, gate, serializer
 from kurt.runtime.routing import step_output
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
-    from kurt.engine.language.schema import RetryPolicy, WorkflowStep
+    from kurt.engine.language.schema import WorkflowStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class Attempt:
         passage: its way through the process's gate.
         number: 1 for the first attempt.
         not_before: when it may begin, seconds since the epoch.
+        earlier: a run in which the same step may have succeeded with the same values: that is kept, not repeated.
     """
 
     context: WorkflowContext
@@ -47,13 +47,24 @@ class Attempt:
     passage: gate.Passage
     number: int = 1
     not_before: float | None = None
+    earlier: str | None = None
 
     async def run(self) -> JsonObject:
         """Wait until it may begin, try, and give the envelope to be stored; only a cancelled run raises."""
         if self.not_before is not None:
             await asyncio.sleep(max(0.0, self.not_before - time.time()))
+        if self.earlier is not None and (kept := await self._kept(self.earlier)) is not None:
+            return kept
         async with self.passage.enter():
             return (await self._tried()).to_json()
+
+    async def _kept(self, earlier: str) -> JsonObject | None:
+        """What the step has stored in an earlier attempt of the block around it, if it succeeded there."""
+        stored = (await durable.checkpoints(earlier, [self.path])).get(self.path, [])
+        if not stored or stored[-1]["state"] == FAILED:
+            return None
+        self.context.progress.log.write("INFO", self.path, "kept from an earlier attempt")
+        return stored[-1]
 
     async def _tried(self) -> Envelope:
         try:
@@ -116,7 +127,7 @@ class Attempt:
 
     def _step_context(self, limit: float | None) -> StepContext:
         context = self.context
-        limits = self.step.limits_of(context.definition)
+        limits = context.limits_of(self.step)
         return StepContext(
             run_id=context.root_id,
             path=self.path,
@@ -136,11 +147,7 @@ class Attempt:
         )
 
     def _failed(self, error: BaseException) -> Envelope:
-        described: JsonObject = self.context.masker.mask_value(error_json(error))
-        try:
-            wait = self._wait_after(described)
-        except ExpressionError as wrong:
-            wait, described = None, self._undecided(wrong, described)
+        described, wait = after_failure(self.context, self.step, self.frame, error, self.number)
         state = "retrying" if wait is not None else FAILED
         self.context.progress.step(
             self.path, state, kind=self.step.type, attempt=self.number, error=described, wait=wait
@@ -149,38 +156,6 @@ class Attempt:
         return Envelope(
             state=FAILED, kind=self.step.type, attempt=self.number, error=described, next_at=next_at
         )
-
-    def _wait_after(self, error: JsonObject) -> float | None:
-        """Seconds until the next attempt; None when there is to be none."""
-        policy = self.step.retry_of(self.context.definition)
-        if policy is None or self.number >= policy.max_attempts:
-            return None
-        names = {**self.frame.names, "error": error_scope(error)}
-        if policy.when is not None and not is_true(policy.when, names):
-            return None
-        return backoff(policy, self.number, error)
-
-    def _undecided(self, wrong: ExpressionError, failure: JsonObject) -> JsonObject:
-        """The failure of `retry.when`, with the failure about which it was to decide."""
-        described: JsonObject = self.context.masker.mask_value(error_json(wrong))
-        message = f"`retry.when` cannot be computed: {described['message']}; the step itself failed: {failure['message']}"
-        return {**described, "message": message, "failure": failure}
-
-
-def backoff(policy: RetryPolicy, failed: int, error: Mapping[str, Any]) -> float:
-    """Seconds to wait after the `failed`-th attempt; a `retry_after` of the failure is honoured."""
-    match policy.backoff:
-        case "exponential":
-            wait = policy.delay_seconds * 2 ** (failed - 1)
-        case "linear":
-            wait = policy.delay_seconds * failed
-        case _:
-            wait = policy.delay_seconds
-    wait = min(wait, policy.max_delay_seconds)
-    if policy.jitter:
-        wait *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads attempts, guards nothing
-    asked = error.get("retry_after")
-    return max(wait, float(asked)) if isinstance(asked, (int, float)) else wait
 
 
 def checked_fields(kind: StepKind, step: WorkflowStep, frame: Frame) -> Any:
@@ -199,9 +174,13 @@ def checked_fields(kind: StepKind, step: WorkflowStep, frame: Frame) -> Any:
 
 
 def step_env(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> dict[str, str]:
-    """Variables for child processes: the file's, the secrets, and the step's own."""
-    own = {name: as_text(resolve(value, frame.names)) for name, value in step.env.items()}
-    return {**context.env, **own}
+    """Variables for child processes: the file's, the secrets, those of the blocks around the step, and its own."""
+    return {**context.outside.env, **context.env, **context.around.env, **own_env(step, frame)}
+
+
+def own_env(step: WorkflowStep, frame: Frame) -> dict[str, str]:
+    """The variables that a step itself declares."""
+    return {name: as_text(resolve(value, frame.names)) for name, value in step.env.items()}
 
 
 async def execute(kind: StepKind, fields: Any, step: StepContext) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from kurt.engine.expressions.evaluation import evaluate, is_true
 from kurt.engine.interpreter import foreach, graph_run, subruns, waits
+from kurt.engine.interpreter.attempt import own_env
+from kurt.engine.interpreter.block_attempts import BlockAttempts
 from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import (
     FAILED,
@@ -37,44 +39,95 @@ async def run_block(context: WorkflowContext, step: WorkflowStep, path: str, fra
     Raises:
         StepFailed: it could not be opened, or something in it failed.
     """
-    opened = await _open(context, step, path, frame)
+    opened = await _open(path, lambda: _opening(context, step, path, frame))
     if opened.state == SKIPPED:
         return NOT_RUN
     if opened.state == FAILED:
         raise StepFailed(path, opened.error or {})
+    inside = context.inside(own_env(step, frame), step)
+    if step.has_attempts(context.definition):
+        return await BlockAttempts(inside, step, path, frame).run()
     try:
-        value = await RUNNERS[step.type](context, step, path, frame, opened.facts or {})
+        value = await _carried_out(inside, step, path, frame, opened.facts or {})
     except StepFailed as failure:
         await _close(context, step, path, opened, error={**failure.error, "step": failure.path})
         raise
-    except Exception as error:
-        if isinstance(error, durable.Cancelled):
-            raise
-        await _close(context, step, path, opened, error=error_json(error))
-        raise StepFailed(path, error_json(error)) from error
     await _close(context, step, path, opened)
     return value
 
 
-async def _open(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Envelope:
-    async def opening() -> JsonObject:
-        return _opening(context, step, path, frame).to_json()
+async def run_attempt(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, payload: JsonObject
+) -> Json:
+    """One attempt of a block, in the child run that it is; its value.
 
-    return Envelope.from_json(await durable.Slot().run(path, opening))
+    Args:
+        context: of the child.
+        step: the block.
+        path: its path.
+        frame: the names in scope.
+        payload: what the child was given: `block_attempt`, its number, and `earlier`, id of the attempt before.
+
+    Raises:
+        StepFailed: it could not be opened, or something in it failed.
+    """
+    number = payload["block_attempt"]
+    opened = await _open(f"kurt.open:{path}", lambda: _opened(context, step, path, frame, attempt=number))
+    if opened.state == FAILED:
+        raise StepFailed(path, opened.error or {})
+    facts = {**(opened.facts or {}), "earlier": payload.get("earlier")}
+    return await _carried_out(context, step, path, frame, facts)
+
+
+async def _carried_out(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, facts: JsonObject
+) -> Json:
+    try:
+        return await RUNNERS[step.type](context, step, path, frame, facts)
+    except StepFailed:
+        raise
+    except Exception as error:
+        if isinstance(error, durable.Cancelled):
+            raise
+        raise StepFailed(path, error_json(error)) from error
+
+
+async def _open(name: str, opening: Callable[[], Envelope]) -> Envelope:
+    async def opened() -> JsonObject:
+        return opening().to_json()
+
+    return Envelope.from_json(await durable.Slot().run(name, opened))
 
 
 def _opening(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Envelope:
+    """Whether the block is carried out; the opening itself where it is not tried several times."""
     try:
         if step.when is not None and not is_true(step.when, frame.names):
             context.progress.step(path, SKIPPED, kind=step.type)
             return Envelope(state=SKIPPED, kind=step.type)
-        facts = OPENERS[step.type](context, step, frame) if step.type in OPENERS else {}
+        own_env(step, frame)
     except Exception as error:  # noqa: BLE001 - what is wrong with a block is its failure, stored as such
-        described = context.masker.mask_value(error_json(error))
-        context.progress.step(path, FAILED, kind=step.type, error=described)
-        return Envelope(state=FAILED, kind=step.type, error=described)
-    context.progress.step(path, "running", kind=step.type)
+        return _refused(context, step, path, error)
+    if step.has_attempts(context.definition):
+        return Envelope(state=OPENED, kind=step.type, facts={"opened_at": time.time()})
+    return _opened(context, step, path, frame)
+
+
+def _opened(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, *, attempt: int = 1
+) -> Envelope:
+    try:
+        facts = OPENERS[step.type](context, step, frame) if step.type in OPENERS else {}
+    except Exception as error:  # noqa: BLE001 - as above
+        return _refused(context, step, path, error)
+    context.progress.step(path, "running", kind=step.type, attempt=attempt)
     return Envelope(state=OPENED, kind=step.type, facts={**facts, "opened_at": time.time()})
+
+
+def _refused(context: WorkflowContext, step: WorkflowStep, path: str, error: Exception) -> Envelope:
+    described = context.masker.mask_value(error_json(error))
+    context.progress.step(path, FAILED, kind=step.type, error=described)
+    return Envelope(state=FAILED, kind=step.type, error=described)
 
 
 async def _close(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, Envelope, StepFailed, error_json
-from kurt.engine.language.analysis import names_used
+from kurt.engine.language.analysis import paths_used, steps_used
 from kurt.runtime import durable, names
 from kurt.types import Json, JsonObject
 
@@ -53,11 +53,58 @@ async def start_step(
     return await _start(context, path, "", payload)
 
 
-async def start_item(context: WorkflowContext, step: WorkflowStep, path: str, key: str, frame: Frame) -> str:
-    """Start one item of a `foreach` as a child; its id. Draws one number."""
+async def start_item(
+    context: WorkflowContext,
+    step: WorkflowStep,
+    path: str,
+    key: str,
+    frame: Frame,
+    *,
+    earlier: str | None = None,
+) -> str:
+    """Start one item of a `foreach` as a child; its id. Draws one number.
+
+    Args:
+        context: the run.
+        step: the block.
+        path: path of the item.
+        key: its key.
+        frame: the names in scope.
+        earlier: id of the same item in an earlier attempt of the block; if it succeeded, so has this one.
+    """
     payload = _payload(context, path, step.pointer, frame, step.steps, collect=step.collect)
     payload["item"] = True
+    if earlier is not None:
+        payload["earlier"] = earlier
     return await _start(context, context.path(step.name), key, payload)
+
+
+async def start_attempt(
+    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, number: int
+) -> str:
+    """Start one attempt of a block as a child; its id. Draws one number.
+
+    Args:
+        context: the run.
+        step: the block.
+        path: its path.
+        frame: the names in scope.
+        number: 1 for the first attempt.
+    """
+    payload = _payload(context, path, step.pointer, frame, [step])
+    payload["block_attempt"] = number
+    if number > 1:
+        payload["earlier"] = attempt_id(context, path, number - 1)
+    return await _start(context, path, _attempt_key(number), payload)
+
+
+def attempt_id(context: WorkflowContext, path: str, number: int) -> str:
+    """Id of the child that is one attempt of a block."""
+    return names.child_id(context.run_id, path, _attempt_key(number))
+
+
+def _attempt_key(number: int) -> str:
+    return f"attempt {number}"
 
 
 def _payload(  # noqa: PLR0913 - where the child stands, and what it may see
@@ -71,8 +118,12 @@ def _payload(  # noqa: PLR0913 - where the child stands, and what it may see
     siblings: Sequence[WorkflowStep] = (),
 ) -> JsonObject:
     """What the child needs: where it stands, and those names in scope that its steps use."""
-    used = names_used(steps, extra=collect, siblings=siblings)
-    scope = {name: frame.names[name] for name in sorted(used) if name in frame.names and name not in _REBUILT}
+    paths = paths_used(steps, extra=collect, siblings=siblings)
+    used = sorted({str(used[0]) for used in paths})
+    scope = {name: frame.names[name] for name in used if name in frame.names and name not in _REBUILT}
+    if "steps" in scope and (wanted := steps_used(paths)) is not None:
+        scope["steps"] = {name: value for name, value in scope["steps"].items() if name in wanted}
+    around = context.around.to_json()
     return {
         "root": context.root_id,
         "owner": context.owner_id,
@@ -81,6 +132,7 @@ def _payload(  # noqa: PLR0913 - where the child stands, and what it may see
         "prefix": context.prefix,
         "pointer": pointer,
         "scope": scope,
+        **({"around": around} if around else {}),
     }
 
 
@@ -100,6 +152,14 @@ async def _start(context: WorkflowContext, path: str, key: str, payload: JsonObj
     }
     await durable.start_child(names.BRANCH_WORKFLOW, run_id, [payload], attributes)
     return run_id
+
+
+async def kept(payload: JsonObject) -> JsonObject | None:
+    """The result of the same item in an earlier attempt of its block, if it succeeded there."""
+    if not payload.get("item") or not payload.get("earlier"):
+        return None
+    outcome = await durable.outcome(payload["earlier"])
+    return outcome.value if outcome is not None and outcome.status == "SUCCESS" else None
 
 
 async def ready(payload: JsonObject, frame: Frame) -> bool:

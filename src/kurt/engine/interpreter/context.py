@@ -67,6 +67,39 @@ class Interpreter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What blocks around a step say for all that is in them.
+
+    Attributes:
+        env: variables for child processes.
+        memory: bytes of address space of a child process.
+        cpu: seconds of processor time of a child process.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    memory: int | None = None
+    cpu: float | None = None
+
+    def within(self, other: Around) -> Around:
+        """The same inside of another one; what is inside wins."""
+        return Around(
+            {**other.env, **self.env},
+            self.memory if self.memory is not None else other.memory,
+            self.cpu if self.cpu is not None else other.cpu,
+        )
+
+    def to_json(self) -> JsonObject | None:
+        """As it is stored with a child run, None if it says nothing."""
+        stored = {"env": dict(self.env), "memory": self.memory, "cpu": self.cpu}
+        return stored if any(stored.values()) else None
+
+    @classmethod
+    def from_json(cls, stored: JsonObject | None) -> Around:
+        """Read what was stored."""
+        return cls(**stored) if stored else cls()
+
+
 @dataclass(slots=True)
 class WorkflowContext:
     """A run, as one DBOS workflow of it sees it: the run itself, or the child that runs an item or a branch.
@@ -88,6 +121,8 @@ class WorkflowContext:
         run: what `run.*` is in references.
         interpreter: runs lists of steps.
         tally: failures lived with so far.
+        around: what the blocks around the present steps say, in this file.
+        outside: what the blocks say that are around the whole file, where another one runs it.
     """
 
     root_id: str
@@ -106,6 +141,8 @@ class WorkflowContext:
     prefix: str = ""
     run: JsonObject = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
+    around: Around = field(default_factory=Around)
+    outside: Around = field(default_factory=Around)
 
     @property
     def project_root(self) -> Path:
@@ -115,6 +152,25 @@ class WorkflowContext:
     def within(self, path: str) -> WorkflowContext:
         """The same context for the steps inside an item or branch."""
         return replace(self, prefix=f"{path}.")
+
+    def inside(self, env: Mapping[str, str], step: WorkflowStep) -> WorkflowContext:
+        """The same context for what is inside a block.
+
+        Args:
+            env: the block's variables.
+            step: the block.
+        """
+        limits = step.limits
+        own = Around(env, limits.memory if limits else None, limits.cpu if limits else None)
+        return replace(self, around=own.within(self.around))
+
+    def limits_of(self, step: WorkflowStep) -> Around:
+        """Limits of a step's child processes: its own, of the blocks around it, of the file, of what runs the file."""
+        file = self.definition.limits
+        limits = step.limits
+        own = Around({}, limits.memory if limits else None, limits.cpu if limits else None)
+        of_file = Around({}, file.memory if file else None, file.cpu if file else None)
+        return own.within(self.around).within(of_file).within(self.outside)
 
     def path(self, name: str) -> str:
         """Path of a step of this level."""

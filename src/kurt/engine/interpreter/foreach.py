@@ -108,10 +108,12 @@ def open_foreach(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> 
 async def run_foreach(
     context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, facts: JsonObject
 ) -> list[Json]:
-    """Run the items; their values in order, with what `on_item_error` makes of failures."""
-    del facts
+    """Run the items; their values in order, with what `on_item_error` makes of failures.
+
+    Where the block is tried again, its facts name the `earlier` attempt: items that succeeded in it are not repeated.
+    """
     items = items_of(context, step, frame)
-    fanout = _FanOut(context, step, path, frame, items)
+    fanout = _FanOut(context, step, path, frame, items, facts.get("earlier"))
     body = step.steps
     if len(body) == 1 and is_simple(body[0]) and body[0].needs is None:
         await fanout.run_simple_items(body[0])
@@ -127,6 +129,7 @@ class _FanOut:
     path: str
     frame: Frame
     items: list[Item]
+    earlier: str | None
     values: dict[int, Json] = field(default_factory=dict)
     failures: dict[int, StepFailed] = field(default_factory=dict)
 
@@ -161,7 +164,7 @@ class _FanOut:
     async def _simple_item(self, body: WorkflowStep, item: Item, slots: list[durable.Slot]) -> Json:
         frame, inside = self._frame(item), self.context.within(item.path)
         path = inside.path(body.name)
-        envelope = await run_simple(inside, body, path, frame, slots)
+        envelope = await run_simple(inside, body, path, frame, slots, earlier=self.earlier)
         try:
             value = value_of(envelope, path)
         except StepFailed as failure:
@@ -189,7 +192,10 @@ class _FanOut:
                 continue
             waiter.add(run_id)
             places[run_id] = item
-            await branch.start_item(self.context, self.step, item.path, item.key, self._frame(item))
+            earlier = None if self.earlier is None else child_id(self.earlier, self.path, item.key)
+            await branch.start_item(
+                self.context, self.step, item.path, item.key, self._frame(item), earlier=earlier
+            )
         # An earlier execution of this run may have come further before it saw the failure.
         for run_id in await durable.statuses(left_out):
             waiter.add(run_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.config import is_secret, load_settings
 from kurt.engine.expressions.references import as_text, resolve
-from kurt.engine.interpreter.context import Frame, Interpreter, WorkflowContext
+from kurt.engine.interpreter.context import Around, Frame, Interpreter, WorkflowContext
 from kurt.engine.interpreter.progress import Progress
 from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
 from kurt.engine.registry import kinds
@@ -96,6 +96,7 @@ async def branch_context(payload: JsonObject, run_id: str, interpreter: Interpre
     loaded = _loaded.get(owner) or load(owner, await durable.inputs_of(owner))
     context = _context(loaded, owner, run_id, interpreter)
     context.prefix = payload["prefix"]
+    context.around = Around.from_json(payload.get("around"))
     return context
 
 
@@ -120,6 +121,7 @@ def _context(loaded: Loaded, owner_id: str, run_id: str, interpreter: Interprete
         secrets=tuple(secrets.values()),
         env={},
         interpreter=interpreter,
+        outside=Around.from_json(payload.get("around")),
     )
     context.run = _run_scope(context, payload)
     context.env = {**secrets, **_file_env(context, payload["inputs"])}

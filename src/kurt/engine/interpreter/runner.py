@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kurt.engine.expressions.references import resolve
-from kurt.engine.interpreter import branch, loading
+from kurt.engine.interpreter import blocks, branch, loading
 from kurt.engine.interpreter.children import announced
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import StepFailed, error_json, error_scope
@@ -107,6 +107,8 @@ async def run_branch(payload: JsonObject) -> JsonObject:
         context = await loading.branch_context(payload, run_id, _INTERPRETER)
         try:
             frame = loading.frame_for(context, payload["scope"])
+            if (kept := await branch.kept(payload)) is not None:
+                return kept
             if not await branch.ready(payload, frame):
                 raise StepError("a step that it needs failed", type="NeedFailed")
             value = await _run_branch(context, payload, frame)
@@ -117,6 +119,8 @@ async def run_branch(payload: JsonObject) -> JsonObject:
 
 async def _run_branch(context: WorkflowContext, payload: JsonObject, frame: Frame) -> Json:
     step, siblings = loading.load(context.owner_id, {}).places[payload["pointer"]]
+    if payload.get("block_attempt"):
+        return await blocks.run_attempt(context, step, payload["path"], frame, payload)
     if not payload.get("item"):
         return await run_step(context, step, frame, siblings=siblings)
     value = await run_steps(context.within(payload["path"]), step.steps, frame)

@@ -30,14 +30,29 @@ def reserve(context: WorkflowContext, step: WorkflowStep) -> list[Slot]:
 
 
 async def run_simple(
-    context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame, slots: list[Slot]
+    context: WorkflowContext,
+    step: WorkflowStep,
+    path: str,
+    frame: Frame,
+    slots: list[Slot],
+    *,
+    earlier: str | None = None,
 ) -> Envelope:
-    """Try until it succeeds or no attempt is left; the last envelope."""
+    """Try until it succeeds or no attempt is left; the last envelope.
+
+    Args:
+        context: the run.
+        step: the step.
+        path: its path.
+        frame: the names in scope.
+        slots: a number for each attempt.
+        earlier: a run in which the same step may have succeeded with the same values: then it is not repeated.
+    """
     not_before: float | None = None
     envelope: Envelope | None = None
     for number, slot in enumerate(slots, start=1):
         with gate.current().passage() as passage:
-            attempt = Attempt(context, step, path, frame, passage, number, not_before)
+            attempt = Attempt(context, step, path, frame, passage, number, not_before, earlier)
             envelope = Envelope.from_json(await slot.run(path, attempt.run))
         if envelope.next_at is None:
             break

@@ -44,11 +44,13 @@ async def _start_file(
 ) -> None:
     frozen = frozen_subworkflow(context.frozen, call.target)
     definition = WorkflowDefinition.from_frozen(frozen)
+    around = context.around.within(context.outside).to_json()
     payload = {
         "frozen": frozen,
         "inputs": bind_inputs(definition, given),
         "root": context.root_id,
         "queue": context.queue,
+        **({"around": around} if around else {}),
     }
     await durable.start_child(
         names.RUN_WORKFLOW, run_id, [payload], _attributes(context, definition.name, path, "yaml")

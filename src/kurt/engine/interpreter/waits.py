@@ -23,16 +23,18 @@ FOREVER = 10 * 365 * 86_400.0
 
 
 def open_wait(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> JsonObject:
-    """When the wait ends, fixed once: seconds since the epoch, and the topic of a message."""
-    now, wait = time.time(), step.wait
+    """When the wait ends, fixed once: seconds since the epoch, the topic of a message, whether it is cut short."""
+    del context
+    now, wait, limit = time.time(), step.wait, step.timeout
     if wait is None:
         raise ValueError(f"the step {step.name} has nothing to wait for")
     if wait.message is not None:
-        limit = step.timeout_seconds(context.definition)
         return {"topic": str(resolve(wait.message, frame.names)), "until": now + (limit or FOREVER)}
     if wait.for_ is not None:
-        return {"until": now + parse_duration(resolve(wait.for_, frame.names))}
-    return {"until": until_seconds(wait.until or 0, frame.names)}
+        until = now + parse_duration(resolve(wait.for_, frame.names))
+    else:
+        until = until_seconds(wait.until or 0, frame.names)
+    return {"until": until} if limit is None or until <= now + limit else {"until": now + limit, "late": True}
 
 
 async def run_wait(
@@ -41,14 +43,18 @@ async def run_wait(
     """Wait as the opening says; the message, or null after a time.
 
     Raises:
-        StepTimeoutError: no message came in time.
+        StepTimeoutError: no message came in time, or the time that is waited for does not come in time.
     """
-    del step, frame
+    del frame
     until, topic = float(facts["until"]), facts.get("topic")
     await _announce(context, path, {"path": path, "topic": topic, "until": until})
     try:
         if topic is None:
             value = await _sleep(path, until)
+            if facts.get("late"):
+                raise StepTimeoutError(
+                    f"the time has not come within {step.timeout:g} s", hint="raise `timeout:`"
+                )
         else:
             value = await _message(context, path, topic, until)
     except Exception:

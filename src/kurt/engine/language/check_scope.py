@@ -85,7 +85,8 @@ class ScopeCheck:
         retry = value.get("retry")
         if isinstance(retry, dict):
             self._expression(retry.get("when"), (*step.place("retry"), "when"), names.with_error())
-        self._template(value.get("env"), step.place("env"), names)
+        # What a block gives to the steps inside it is stored with the child runs that they are.
+        self._template(value.get("env"), step.place("env"), names, stored=step.type in _BLOCKS)
         if step.type in _BLOCKS:
             _BLOCKS[step.type](self, step, names)
         else:

@@ -26,13 +26,14 @@ STEP_KEYS = (
 )
 """Keys that a step of a plug-in kind may have beside the kind's own."""
 
-_EVERY_BLOCK = ("name", "type", "description", "when", "needs", "output", "on_error")
+_EVERY_BLOCK = ("name", "type", "description", "when", "needs", "output", "timeout", "retry", "on_error")
+_AROUND = ("env", "limits")
 _BLOCK_KEYS = {
-    "parallel": ("parallel", "steps"),
-    "foreach": ("foreach", "steps", "collect"),
-    "switch": ("switch", "on", "cases", "default"),
-    "workflow": ("workflow", "inputs"),
-    "wait": ("wait", "for", "until", "message", "timeout"),
+    "parallel": (*_AROUND, "parallel", "steps"),
+    "foreach": (*_AROUND, "foreach", "steps", "collect"),
+    "switch": (*_AROUND, "switch", "on", "cases", "default"),
+    "workflow": (*_AROUND, "workflow", "inputs"),
+    "wait": ("wait", "for", "until", "message"),
 }
 
 

@@ -154,9 +154,7 @@ class _Drafter:
                 if key in STEP_KEYS:
                     step.value.setdefault(key, item)
             elif key in STEP_KEYS:
-                hint = (
-                    "put it on the steps inside" if kind in ("parallel", "foreach", "switch") else "remove it"
-                )
+                hint = "remove it: a wait starts no process"
                 self._report.add(
                     (*step.path, key), f"`{key}` has no meaning for a `{kind}` block", hint, key=True
                 )
@@ -261,11 +259,8 @@ class _Drafter:
             step.value["on_error"] = {"strategy": "fail"}
 
     def _short_retry(self, step: DraftStep, raw: JsonObject) -> None:
-        if step.type not in BLOCK_KINDS:
+        if step.type not in BLOCK_KINDS or "on_error" in raw:  # what `defaults` say is for other steps
             step.value.setdefault("retry", {"max_attempts": 3})
-        elif "on_error" in raw:
-            message = f"`retry` has no meaning for a `{step.type}` block"
-            self._report.add((*step.path, "on_error"), message, "put it on the steps inside")
 
     def _fallback(self, step: DraftStep, handling: JsonObject, path: DataPath) -> None:
         for key in handling:

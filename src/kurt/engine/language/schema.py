@@ -188,20 +188,17 @@ class WorkflowStep(Model):
         return definition.defaults.timeout
 
     def retry_of(self, definition: "WorkflowDefinition") -> RetryPolicy | None:
-        """Its attempts: the file's defaults with its own values over them; None for a block or a single attempt."""
+        """Its attempts: the file's defaults with its own values over them; None for one, and for a block that has none."""
         own, default = self.retry, definition.defaults.retry
-        if self.is_block or own is None or default is None:
-            return None if self.is_block else own or default
+        if own is None or default is None:
+            return own or (None if self.is_block else default)
         return default.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
-    def limits_of(self, definition: "WorkflowDefinition") -> LimitsSpec:
-        """Limits of its child processes: its own over those of the file."""
-        own = self.limits or LimitsSpec.model_construct(memory=None, cpu=None)
-        file = definition.limits or own
-        return LimitsSpec.model_construct(
-            memory=own.memory if own.memory is not None else file.memory,
-            cpu=own.cpu if own.cpu is not None else file.cpu,
-        )
+    def has_attempts(self, definition: "WorkflowDefinition") -> bool:
+        """Whether it is a block that is tried several times, or ended when it takes too long."""
+        policy = self.retry_of(definition)
+        is_tried = policy is not None and policy.max_attempts > 1
+        return self.is_block and (is_tried or (self.timeout is not None and self.type != "wait"))
 
     def bodies(self) -> "Iterator[tuple[str, list[WorkflowStep]]]":
         """The lists of steps inside it, each with the part of the pointer that leads there."""
