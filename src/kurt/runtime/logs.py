@@ -141,7 +141,9 @@ class RunLog:
         rows = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
         data = "".join(f"{prefix}{row}\n" for row in rows).encode("utf-8", "backslashreplace")
         with self._lock:
-            self._append(data, len(rows))
+            error = self._append(data, len(rows))
+        if error is not None:  # told without the lock: what is logged may come back to this very log
+            logging.getLogger(__name__).warning("cannot write %s: %s", self.path, error.strerror)
 
     def hide(self, masker: Masker) -> None:
         """Mask with another masker from now on."""
@@ -159,7 +161,8 @@ class RunLog:
                 os.close(self._fd)
                 self._fd = -1
 
-    def _append(self, data: bytes, rows: int) -> None:
+    def _append(self, data: bytes, rows: int) -> OSError | None:
+        """Write; the error, when it is the first of several."""
         try:
             self._renew()
             if self.dropped:
@@ -171,8 +174,8 @@ class RunLog:
         except OSError as error:
             first = not self.dropped
             self.dropped += rows
-            if first:
-                logging.getLogger(__name__).warning("cannot write %s: %s", self.path, error.strerror)
+            return error if first else None
+        return None
 
     def _renew(self) -> None:
         """Follow the path when another process rotated or removed the file; rotate it when it is large."""

@@ -186,6 +186,13 @@ def routed(router: Router) -> Generator[None]:
         router.close()
 
 
+class _ProcessLog(logging.FileHandler):
+    """Leaves out what a full disk does not take: standard error belongs to the command."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """Nothing to be done about it."""
+
+
 @contextmanager
 def process_log(settings: Settings) -> Generator[None]:
     """Keep warnings of Kurt and DBOS that belong to no run in `.kurt/logs/kurt.log` while the context lasts.
@@ -198,7 +205,7 @@ def process_log(settings: Settings) -> Generator[None]:
         return
     path = settings.logs_dir / PROCESS_LOG
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
+    handler = _ProcessLog(path, delay=True)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
