@@ -15,7 +15,7 @@ from kurt.app.registry import WorkflowRegistry
 from kurt.app.targets import Prepared
 from kurt.engine.interpreter import progress, runner
 from kurt.engine.processes import pool
-from kurt.errors import KurtError
+from kurt.errors import ConflictError, StorageError
 from kurt.runtime import gate, recovery
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.engine import open_client
@@ -41,7 +41,7 @@ def execute(
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM came; the run is cancelled.
     """
-    with _executor(settings, run_id, watch):
+    with _executor(settings, run_id, watch) as executor:
         over = start_run(
             prepared.workflow,
             run_id,
@@ -50,6 +50,7 @@ def execute(
             attributes={**prepared.attributes, "queue": placement.queue},
             seconds=placement.timeout,
         )
+        executor.persevere()
         _wait(settings, run_id, over.wait, watch)
 
 
@@ -83,6 +84,7 @@ def take_up(
     """
     with _executor(settings, run_id, watch, private=True) as executor, open_client(settings) as client:
         prepare(client, executor.private_queue)
+        executor.persevere()
 
         def is_over(seconds: float) -> bool:
             time.sleep(seconds)
@@ -96,7 +98,9 @@ def _executor(settings: Settings, run_id: str, watch: Watch, *, private: bool = 
     """An executor for one run, which serves no queue of others."""
     lease: Lease = open_lease(settings, "run", {"run_id": run_id})
     registry = WorkflowRegistry(settings)
-    executor = Executor(settings, lease, private=private, resolve=registry.resolve)
+    executor = Executor(
+        settings, lease, private=private, resolve=registry.resolve, on_trouble=watch.on_trouble
+    )
     runner.use(settings)
     gate.set_limit(None)
     if watch.on_start is not None:
@@ -129,9 +133,11 @@ def _wait(settings: Settings, run_id: str, is_over: Callable[[float], bool], wat
             if watch.tick is not None:
                 watch.tick()
     except KeyboardInterrupt:
-        _cancel(settings, run_id)
+        refused = _cancel(settings, run_id)
         raise InterruptedRunError(
-            "interrupted: the run is cancelled, its finished steps are kept",
+            "interrupted: the run is cancelled, its finished steps are kept"
+            if refused is None
+            else f"interrupted; the run could not be cancelled: {refused.message}",
             hint=f"kurt workflows resume {run_id}",
         ) from None
 
@@ -153,14 +159,20 @@ def _raise_interrupt(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _cancel(settings: Settings, run_id: str) -> None:
+def _cancel(settings: Settings, run_id: str) -> StorageError | None:
+    """Cancel the run and give its steps a moment to end; why it could not be cancelled, if it could not."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave_at_once)
     from kurt.runtime import operations  # noqa: PLC0415 - a run that ends by itself needs none of it
 
-    with open_client(settings) as client, suppress(KurtError):  # it may have ended this very moment
-        operations.cancel(client, run_id)
+    refused = None
+    try:
+        with open_client(settings) as client, suppress(ConflictError):  # it may have ended this very moment
+            operations.cancel(client, run_id)
+    except StorageError as error:
+        refused = error
     gate.current().drain(_CANCEL_LIMIT)
+    return refused
 
 
 def _leave_at_once(_number: int, _frame: Any) -> None:

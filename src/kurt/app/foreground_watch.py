@@ -10,6 +10,7 @@ from kurt.errors import KurtError
 
 if TYPE_CHECKING:
     from kurt.engine.interpreter.progress import Listener
+    from kurt.errors import StorageError
 
 
 class InterruptedRunError(KurtError):
@@ -27,8 +28,10 @@ class Watch:
         listener: told of steps and items.
         on_start: told the run's id before anything else.
         tick: called about twenty times a second while the run works.
+        on_trouble: told when the database refuses; the run waits for it.
     """
 
     listener: Listener | None = None
     on_start: Callable[[str], None] | None = None
     tick: Callable[[], None] | None = None
+    on_trouble: Callable[[StorageError], None] | None = None

@@ -49,6 +49,7 @@ def init_dbos(
     executor = Executor(chosen, lease, queues=queues, resolve=WorkflowRegistry(chosen).resolve)
     runner.use(chosen)
     executor.start()
+    executor.persevere()
     _current.append(executor)
     atexit.register(destroy_dbos)
     return executor

@@ -81,7 +81,7 @@ def as_kurt_error(error: BaseException, session: Session) -> KurtError:
     if isinstance(error, KeyboardInterrupt | EOFError | click.Abort):
         return InterruptedByUserError()
     if isinstance(error, OSError) and error.errno in _MACHINE:
-        return StorageError(_os_message(error))
+        return StorageError(_os_message(error), hint=_os_hint(error))
     from kurt.cli.crash import keep
 
     where = keep(error, session, _trace(error))
@@ -102,6 +102,12 @@ def _from_click(error: click.ClickException, session: Session) -> KurtError:
 def _os_message(error: OSError) -> str:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return f"{' and '.join(map(repr, names))}: {error.strerror}" if names else f"{error.strerror}"
+
+
+def _os_hint(error: OSError) -> str | None:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "free space on the disk, then repeat the command; nothing that was stored is lost"
+    return None
 
 
 def _lines(error: KurtError, trace: str) -> Iterator[str]:

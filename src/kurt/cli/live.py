@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kurt.cli.live_board import Row
     from kurt.cli.live_screen import Screen
+    from kurt.errors import KurtError
 
 _PARTS = 10  # a line each time another tenth of the items is done
 
@@ -99,6 +100,12 @@ class LiveView:
     def on_log(self, line: str) -> None:
         """A line of the run's log."""
         self.board.log(line)
+
+    def on_trouble(self, error: KurtError) -> None:
+        """Something holds the run up for a while."""
+        for line in (f"warning: {error.message}; the run waits for it", f"hint: {error.hint}"):
+            self.board.log(line)
+            self._tell(line)
 
     def tick(self) -> None:
         """Called now and then while nothing happens."""

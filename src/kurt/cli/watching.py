@@ -71,7 +71,8 @@ def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
 
     with live_view(name) as view:
         relay = _Relay(view, current().settings(), steps)
-        yield Watching(Watch(listener=relay, tick=relay.tick, on_start=relay.watches), relay)
+        watch = Watch(listener=relay, tick=relay.tick, on_start=relay.watches, on_trouble=view.on_trouble)
+        yield Watching(watch, relay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dbos import error as dbos_error
 
 from kurt.errors import RunFailedError, UsageError
 from kurt.runtime import names, serializer
-from kurt.runtime.recovery import first_argument, registered, system_database
+from kurt.runtime.recovery import first_argument, registered, repeated, system_database
 
 Cancelled = dbos_error.DBOSWorkflowCancelledError
 """Raised inside a run that was cancelled; it must pass through every handler."""
@@ -143,6 +143,7 @@ async def take_message(root_id: str, topic: str, until: float) -> None:
         await asyncio.sleep(min(_MAILBOX_POLL, remaining))
 
 
+@repeated
 def _take_message(root_id: str, own_id: str, topic: str) -> bool:
     """Readdress one message; True if the child now has one that it has not read."""
     database = system_database()
@@ -198,6 +199,7 @@ async def statuses(run_ids: Iterable[str]) -> dict[str, str]:
     return await asyncio.to_thread(_statuses, wanted)
 
 
+@repeated
 def _statuses(run_ids: list[str]) -> dict[str, str]:
     database = system_database()
     status = database.tables.workflow_status
@@ -238,6 +240,7 @@ async def checkpoints(run_id: str, step_names: Iterable[str]) -> dict[str, list[
     return await asyncio.to_thread(_checkpoints, run_id, list(step_names))
 
 
+@repeated
 def _checkpoints(run_id: str, step_names: list[str]) -> dict[str, list[Any]]:
     database = system_database()
     table = database.tables.operation_outputs

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbos import DBOSClient, DBOSConfig, Serializer
+from sqlalchemy.exc import DBAPIError
 
 from kurt.db.engine import system_engine
+from kurt.db.failures import storage_error
 from kurt.errors import ConfigError
 from kurt.runtime import names, serializer
 
@@ -114,20 +116,27 @@ def open_client(settings: Settings) -> Generator[DBOSClient]:
     """A client of the project's database: acts on runs without launching DBOS.
 
     What it writes outlives a power cut: an acknowledged enqueue must not vanish.
+
+    Raises:
+        StorageError: the database or the disk refuses, also while the client is used.
     """
     quiet_dbos()
     engine = system_engine(settings, synchronous="full")
-    client = DBOSClient(
-        system_database_url=settings.database_url,
-        system_database_engine=engine,
-        serializer=KurtSerializer(),
-        application_name=names.APPLICATION_NAME,
-        retry_connection_errors=False,
-    )
     try:
-        yield client
+        client = DBOSClient(
+            system_database_url=settings.database_url,
+            system_database_engine=engine,
+            serializer=KurtSerializer(),
+            application_name=names.APPLICATION_NAME,
+            retry_connection_errors=False,
+        )
+        try:
+            yield client
+        finally:
+            client.destroy()
+    except DBAPIError as error:
+        raise storage_error(settings, error) from error
     finally:
-        client.destroy()
         engine.dispose()
 
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from dbos import DBOS
+from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.config import is_secret
+from kurt.db.failures import storage_error
 from kurt.db.migrate import ensure_schema
 from kurt.errors import StorageError
 from kurt.runtime import gate, names, recovery
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.leases import Lease
+from kurt.runtime.patience import Patience
 from kurt.runtime.queues import ensure_queues, register_private
 from kurt.runtime.routing import Router, process_log, routed
 
@@ -44,6 +47,7 @@ class Executor:
         queues: named queues to serve; none for a foreground run.
         private: serve a queue of its own too, for a run that is resumed in the foreground.
         resolve: gives workflow functions on demand.
+        on_trouble: told when the database refuses while runs are at work; they wait for it.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Executor:
         queues: Sequence[str] = (),
         private: bool = False,
         resolve: recovery.Resolver | None = None,
+        on_trouble: Callable[[StorageError], None] | None = None,
     ) -> None:
         self._settings = settings
         self._queues = list(queues)
@@ -62,6 +67,7 @@ class Executor:
         self._stop = threading.Event()
         self._reaper: threading.Thread | None = None
         self._closing = ExitStack()
+        self._patience = Patience(settings, on_trouble)
         self.lease = lease
         self.id = lease.id
 
@@ -71,19 +77,29 @@ class Executor:
         return names.private_queue(self.id)
 
     def start(self) -> None:
-        """Take the lease, launch DBOS and start to look for dead executors."""
+        """Take the lease, launch DBOS and start to look for dead executors.
+
+        Raises:
+            StorageError: the database or the disk refuses.
+        """
         ensure_schema(self._settings)
         self.lease.acquire()
         try:
             self._launch()
-        except BaseException:
+        except BaseException as error:
             self._closing.close()
             self.lease.release()
+            if isinstance(error, SQLAlchemyError):
+                raise storage_error(self._settings, error) from error
             raise
         self._closing.enter_context(process_log(self._settings))
         self._closing.enter_context(routed(Router(self._settings, recovery.place, self._secrets())))
         self._reaper = threading.Thread(target=self._reap_forever, name="kurt-reaper", daemon=True)
         self._reaper.start()
+
+    def persevere(self) -> None:
+        """Let runs wait while the database refuses. Before, what refuses ends the start of this executor or its run."""
+        self._patience.begin()
 
     def _secrets(self) -> list[str]:
         """Values of all variables that are secret by their name; a Python workflow may print any of them."""
@@ -95,6 +111,7 @@ class Executor:
         config = dbos_config(self._settings, self.id)
         if (engine := config.get("system_database_engine")) is not None:
             self._closing.callback(engine.dispose)  # DBOS leaves an engine that it was given alone
+            self._patience.attach(engine)
         DBOS(config=config)
         quiet_dbos()
         listened = [queue for name in self._queues for queue in (name, names.items_queue(name))]
@@ -140,8 +157,19 @@ class Executor:
         with suppress(StorageError):  # only so that others do not count on this executor any more
             self.lease.update(queues=[])
         gate.current().drain(grace)
-        while time.monotonic() < until and recovery.python_runs():
+        while time.monotonic() < until and self._has_python_runs():
             time.sleep(_DRAIN_POLL)
+
+    def _has_python_runs(self) -> bool:
+        try:
+            return bool(recovery.python_runs())
+        except SQLAlchemyError:  # nothing of theirs could be stored; others go on with them
+            return False
+
+    def _drop_private_queue(self) -> None:
+        """Not through DBOS, which would wait for a database that is away; another executor drops what is left."""
+        with suppress(StorageError), open_client(self._settings) as client:
+            client.delete_queue(self.private_queue)
 
     def close(self, *, grace: float = 0) -> None:
         """Let no further step begin, give those at work `grace` seconds, end DBOS, give up the lease.
@@ -155,7 +183,7 @@ class Executor:
             if grace > 0:
                 self._drain(grace)
             if self._private:
-                DBOS.delete_queue(self.private_queue)
+                self._drop_private_queue()
             DBOS.destroy()
         finally:
             self._closing.close()

@@ -11,6 +11,7 @@ A lock belongs to the open file, not to the process. Programs that the executor 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -90,14 +91,18 @@ class FileLease(FileExecutors, Lease):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             fresh = _create_locked(self._path)
+            self._close()
+            self._fd = fresh
+            self._publish()
         except OSError as error:
+            self._close()
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             raise StorageError(
                 f"the lease of this process cannot be written: {error.strerror or error}",
-                hint=f"make the folder writable: {self._folder}",
+                hint="free space on the disk, then repeat the command; nothing that was stored is lost"
+                if full
+                else f"make the folder writable: {self._folder}",
             ) from error
-        self._close()
-        self._fd = fresh
-        self._publish()
         _held.add(self)
 
     def release(self) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from dbos._context import get_local_dbos_context
 from dbos._dbos import _get_dbos_instance, _get_or_create_dbos_registry  # pyright: ignore[reportPrivateUsage] - no public way to the instance
+from dbos._sys_db import db_retry
 
 from kurt.errors import NotFoundError
 from kurt.runtime import names, serializer
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ROOTS_KEPT = 10_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def repeated(function: Callable[P, T]) -> Callable[P, T]:
+    """Repeat what only reads or writes once, for as long as the database is away, as DBOS does with its own statements.
+
+    For all that runs ask of the database by themselves: a server that begins again must not fail them.
+    """
+    return db_retry()(function)
 
 
 def system_database() -> SystemDatabase:
@@ -126,6 +138,7 @@ def _unless_private(queue: str | None) -> str | None:
     return None if queue is None or queue.startswith((names.PRIVATE_PREFIX, "_dbos")) else queue
 
 
+@repeated
 def _row(database: SystemDatabase, run_id: str) -> Any:
     status = database.tables.workflow_status
     query = sa.select(

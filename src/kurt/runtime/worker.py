@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from kurt.runtime import gate, recovery
 from kurt.runtime.engine import open_client
 from kurt.runtime.executor import Executor
@@ -84,6 +86,7 @@ class Worker:
         """Serve until stopped or idle for too long; True when it should begin again, as a fresh process."""
         gate.set_limit(self._options.concurrency)
         self.executor.start()
+        self.executor.persevere()
         try:
             if self._on_start is not None:
                 self._on_start(self.executor.id)
@@ -99,13 +102,20 @@ class Worker:
         while not self._signals.wait(_LOOK_EVERY):
             if self._options.idle_exit is None:
                 continue
-            database = recovery.system_database()
-            if recovery.active_runs() or recovery.work_left(database, self._options.queues):
+            if self._has_work():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= self._options.idle_exit:
                 _log.info("no work for %g s", self._options.idle_exit)
                 return
         _log.info("takes no more work; steps at work have %g s", self._options.grace)
+
+    def _has_work(self) -> bool:
+        if recovery.active_runs():
+            return True
+        try:
+            return recovery.work_left(recovery.system_database(), self._options.queues)
+        except SQLAlchemyError:  # away for a while: who knows
+            return True
 
     def _work_left(self) -> bool:
         """Look once more when the lease is gone: whoever enqueued until then saw a live worker and started none."""
