@@ -1,0 +1,250 @@
+"""One call of an `LLMStep`: its rows, its counters, its results."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kurt.core.calling import (
+    Answer,
+    FunctionCaller,
+    Metrics,
+    RowError,
+    milliseconds_since,
+    text_of_error,
+    type_of_error,
+)
+from kurt.core.hooks import StepHooks, flattened, tell
+from kurt.core.rows import FAILED, KIND, SKIPPED, SUCCEEDED, Rows
+from kurt.errors import StepError, UsageError
+from kurt.runtime import serializer
+
+if TYPE_CHECKING:
+    from kurt.core.frames import Table
+    from kurt.core.llm_step import LLMStep
+    from kurt.runtime.step_batch import StepBatch
+    from kurt.types import JsonObject
+
+STATUS = {SUCCEEDED: "success", FAILED: "error", SKIPPED: "skipped"}
+"""How a row's state is called in the frame."""
+
+
+class Call:
+    """The rows of a table on their way through a step.
+
+    Args:
+        step: what is done with each.
+        table: the rows.
+        batch: their step numbers, None outside of a workflow.
+        priority: a column, or one number a row; low numbers begin first.
+
+    Raises:
+        UsageError: a column is missing, or would be overwritten.
+    """
+
+    def __init__(
+        self,
+        step: LLMStep,
+        table: Table,
+        batch: StepBatch | None,
+        priority: str | Sequence[float] | None = None,
+    ) -> None:
+        _check_columns(step, table)
+        self._step = step
+        self._table = table
+        self._columns = {name: table.cells(name) for name in step.input_columns}
+        self._order = _order(step, table, priority)
+        self._hooks = flattened(step.hooks)
+        self._errors: list[str] = []
+        self._successful = 0
+        self._caller = FunctionCaller(_function(step), step.output_schema, _threads(step, table))
+        self._rows = Rows(
+            step.name, concurrency=step.concurrency, work=self._work, batch=batch, stored=self._stored
+        )
+
+    async def rows(self) -> dict[int, JsonObject]:
+        """Do the rows; their checkpoints by index."""
+        step, total = self._step, self._table.length
+        self._tell_now("on_start", {"step_name": step.name, "total": total, "concurrency": step.concurrency})
+        try:
+            return await self._rows.run(self._order)
+        finally:
+            self._caller.close()
+            facts = {
+                "step_name": step.name,
+                "successful": self._successful,
+                "total": total,
+                "errors": self._errors,
+            }
+            self._tell_now("on_end", facts)
+
+    async def _work(self, index: int) -> JsonObject:
+        """One row: its checkpoint."""
+        started = time.perf_counter()
+        prompt = ""
+        try:
+            cells: Any = {name: cells[index] for name, cells in self._columns.items()}
+            if self._step.prepare_fn is not None:
+                cells = self._step.prepare_fn(cells)
+                if cells is None:
+                    return await self._skipped(index, "prepare_fn left the row out")
+            prompt = self._step.prompt.render(cells)
+            answer = await self._caller(index, prompt)
+        except RowError as error:
+            return await self._failed(index, prompt, error, milliseconds_since(started))
+        except Exception as error:  # noqa: BLE001 - user code may raise anything; it is the row's failure
+            failure = RowError(error, attempts=0)
+            return await self._failed(index, prompt, failure, milliseconds_since(started))
+        return await self._succeeded(index, prompt, answer, milliseconds_since(started))
+
+    async def _succeeded(self, index: int, prompt: str, answer: Answer, latency_ms: int) -> JsonObject:
+        facts = {**_facts(latency_ms, prompt, answer.metrics), "result": serializer.decode(answer.fields)}
+        await self._tell(index, "on_row_success", facts, "success", None)
+        envelope = _envelope(SUCCEEDED, answer.attempts, answer.metrics, latency_ms)
+        return {**envelope, "value": answer.fields}
+
+    async def _failed(self, index: int, prompt: str, error: RowError, latency_ms: int) -> JsonObject:
+        text = text_of_error(error.cause)
+        facts = {**_facts(latency_ms, prompt, error.metrics), "error": error.cause}
+        await self._tell(index, "on_row_error", facts, "error", text)
+        envelope = _envelope(FAILED, error.attempts, error.metrics, latency_ms)
+        return {**envelope, "error": {"type": type_of_error(error.cause), "message": text}}
+
+    async def _skipped(self, index: int, reason: str) -> JsonObject:
+        await self._tell(index, None, {}, "skipped", reason)
+        envelope = _envelope(SKIPPED, 0, Metrics(), 0)
+        return {**envelope, "error": {"type": "Skipped", "message": reason}}
+
+    def _stored(self, index: int, envelope: JsonObject, replayed: bool) -> None:
+        del index, replayed
+        if envelope["state"] == SUCCEEDED:
+            self._successful += 1
+        elif envelope["state"] == FAILED:
+            self._errors.append(envelope["error"]["message"])
+            if self._step.on_row_error == "fail":
+                self._rows.stop()
+
+    async def _tell(
+        self, index: int, event: str | None, facts: dict[str, Any], status: str, error: str | None
+    ) -> None:
+        """Tell the hooks of a row, from within its step, so that they may set events and write to streams."""
+        if not self._hooks:
+            return
+        common = {"step_name": self._step.name, "idx": index, "total": self._table.length}
+        tales = [] if event is None else [(event, {**common, **facts})]
+        tales.append(("on_result", {**common, "status": status, "error": error}))
+        direct = [hook for hook in self._hooks if hook.direct]
+        others = [hook for hook in self._hooks if not hook.direct]
+        _tell_all(direct, tales)
+        if others:
+            context = contextvars.copy_context()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, lambda: context.run(_tell_all, others, tales))
+
+    def _tell_now(self, event: str, facts: dict[str, Any]) -> None:
+        tell(self._hooks, event, facts)
+
+    def finished(self, envelopes: dict[int, JsonObject]) -> Any:
+        """The table with the answers.
+
+        Raises:
+            StepError: a row failed, and the step is to fail with it.
+        """
+        step, length = self._step, self._table.length
+        if step.on_row_error == "fail":
+            _raise_first(step.name, envelopes)
+        ordered = [envelopes[index] for index in range(length)]
+        values = [serializer.decode(envelope.get("value") or {}) for envelope in ordered]
+        more: dict[str, Any] = {
+            step.output_prefix + name: [value.get(name) for value in values] for name in step.fields
+        }
+        status, error = control_columns(step)
+        more[status] = [STATUS[envelope["state"]] for envelope in ordered]
+        more[error] = [(envelope.get("error") or {}).get("message") for envelope in ordered]
+        return self._table.extended(more, frozenset({status, error}))
+
+
+def control_columns(step: LLMStep) -> tuple[str, str]:
+    """Names of the columns that say what became of a row."""
+    return f"{step.name}_status", f"{step.name}_error"
+
+
+def _check_columns(step: LLMStep, table: Table) -> None:
+    present = set(table.columns)
+    if table.length and (missing := [name for name in step.input_columns if name not in present]):
+        raise UsageError(
+            f"step {step.name!r} needs the column {missing[0]!r}, which the table does not have",
+            hint=f"it has: {', '.join(table.columns)}",
+        )
+    fields = [step.output_prefix + name for name in step.fields]
+    controls = control_columns(step)
+    for name in [*fields, *controls]:
+        if name in present or (name in controls and name in fields):
+            raise UsageError(
+                f"the column {name!r} of step {step.name!r} is there already",
+                hint=f"LLMStep(..., output_prefix={step.name + '_'!r}), or drop the column first",
+            )
+
+
+def _order(step: LLMStep, table: Table, priority: str | Sequence[float] | None) -> Sequence[int]:
+    if priority is None:
+        return range(table.length)
+    numbers = table.cells(priority) if isinstance(priority, str) else priority
+    if len(numbers) != table.length:
+        raise UsageError(
+            f"the priority of step {step.name!r} must be a column or one number for each of {table.length} rows"
+        )
+    return sorted(range(table.length), key=lambda index: (numbers[index], index))
+
+
+def _function(step: LLMStep) -> Any:
+    if step.llm_fn is None:
+        raise UsageError(f"step {step.name!r} has no llm_fn", hint="LLMStep(..., llm_fn=...)")
+    return step.llm_fn
+
+
+def _threads(step: LLMStep, table: Table) -> int:
+    return max(1, min(step.concurrency, table.length))
+
+
+def _tell_all(hooks: list[StepHooks], tales: list[tuple[str, dict[str, Any]]]) -> None:
+    for event, facts in tales:
+        tell(hooks, event, facts)
+
+
+def _facts(latency_ms: int, prompt: str, metrics: Metrics) -> dict[str, Any]:
+    return {
+        "latency_ms": latency_ms,
+        "prompt": prompt,
+        "tokens_in": metrics.tokens_in or 0,
+        "tokens_out": metrics.tokens_out or 0,
+        "cost": metrics.cost or 0.0,
+    }
+
+
+def _envelope(state: str, attempts: int, metrics: Metrics, latency_ms: int) -> JsonObject:
+    """The beginning of a row's checkpoint."""
+    return {
+        "ok": state != FAILED,
+        "state": state,
+        "kind": KIND,
+        "attempt": attempts,
+        "latency_ms": latency_ms,
+        "tokens_in": metrics.tokens_in,
+        "tokens_out": metrics.tokens_out,
+        "cost": metrics.cost,
+    }
+
+
+def _raise_first(name: str, envelopes: dict[int, JsonObject]) -> None:
+    for index in sorted(envelopes):
+        error = envelopes[index].get("error")
+        if error is not None and envelopes[index]["state"] == FAILED:
+            raise StepError(
+                f"row {index} of step {name!r} failed: {error['message']}",
+                type=error["type"],
+                details={"step": name, "row": index},
+            )

@@ -1,0 +1,156 @@
+"""`LLMStep`: the rows of a table through a model, each row paid once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from kurt.core.frames import open_table
+from kurt.core.llm_call import Call
+from kurt.core.loops import wait_for
+from kurt.core.prompts import PromptTemplate
+from kurt.core.rows import draw
+from kurt.errors import UsageError
+from kurt.runtime import place
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from kurt.core.hooks import StepHooks
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+_REMEDY = (
+    "take it out of the step and call it in the body of the @DBOS.workflow() function, before or after the step;\n"
+    "inside a step call the model directly, for embeddings with generate_embeddings(texts)"
+)
+
+
+class LLMStep:
+    """Sends each row of a table to a model and adds the answer's fields as columns.
+
+    In a workflow each row is a checkpoint of its own: after a crash at most `concurrency` calls are made again. Outside of
+    one it simply runs, without a database.
+
+    Args:
+        name: durable name of the step: letters, digits, `_` and `-`.
+        input_columns: columns that the prompt may use.
+        prompt_template: the prompt, with `{column}` where a cell belongs; `{{` and `}}` stand for braces.
+        output_schema: pydantic model of an answer; each field becomes a column.
+        llm_fn: calls the model: takes the prompt, returns the model, a dict, or `(result, metrics)`; sync or async.
+        model: `provider/model` that Kurt calls itself, in place of `llm_fn`.
+        concurrency: rows at work at once.
+        prepare_fn: takes a row's input columns as a dict and returns the prompt's cells; None skips the row.
+        hooks: are told what happens.
+        retry: how often a failed call is repeated; a `RetryPolicy`, or a number of attempts.
+        on_row_error: `record` keeps the row as an error and goes on, `fail` ends the step.
+        output_prefix: put before the fields' names to make the columns' names.
+        priority_enabled: allow `run(df, priority=...)`.
+
+    Attributes:
+        name: its name.
+
+    Raises:
+        UsageError: the arguments do not fit together.
+    """
+
+    def __init__(  # noqa: PLR0913 - all of it is a choice of the author's, by name
+        self,
+        *,
+        name: str,
+        input_columns: Sequence[str],
+        prompt_template: str,
+        output_schema: type[BaseModel],
+        llm_fn: Callable[[str], Any] | None = None,
+        model: str | None = None,
+        concurrency: int = 3,
+        prepare_fn: Callable[[dict[str, Any]], Mapping[str, Any] | None] | None = None,
+        hooks: StepHooks | None = None,
+        on_row_error: Literal["record", "fail"] = "record",
+        output_prefix: str = "",
+        priority_enabled: bool = False,
+    ) -> None:
+        self.name = _checked_name(name)
+        self.input_columns = list(input_columns)
+        self.output_schema = output_schema
+        self.llm_fn = llm_fn
+        self.model = model
+        self.concurrency = _positive(concurrency, name)
+        self.prepare_fn = prepare_fn
+        self.hooks = hooks
+        self.on_row_error = on_row_error
+        self.output_prefix = output_prefix
+        self.priority_enabled = priority_enabled
+        self.prompt = PromptTemplate(prompt_template, f"step {name!r}")
+        if prepare_fn is None:
+            self.prompt.check(self.input_columns)
+
+    @property
+    def prompt_template(self) -> str:
+        """The prompt's template."""
+        return self.prompt.text
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the answer's fields."""
+        return list(self.output_schema.model_fields)
+
+    def run(self, df: Any, *, priority: str | Sequence[float] | None = None) -> Any:
+        """Do all rows and wait for them.
+
+        Args:
+            df: a DataFrame of pandas or polars, an Arrow table, or a list of dicts; it stays as it is.
+            priority: a column, or one number a row: rows with low numbers begin first.
+
+        Returns:
+            a table of the same make with one more column for each field, and `<name>_status` (`success`, `error`,
+            `skipped`) and `<name>_error`.
+
+        Raises:
+            UsageError: a column is missing or would be overwritten, or the caller is in a step.
+        """
+        place.refuse_step("LLMStep.run", _REMEDY)
+        if place.in_workflow() and _in_event_loop():
+            raise UsageError(
+                "LLMStep.run would block an asynchronous workflow", hint=f"await {self.name}.run_async(df)"
+            )
+        call = self._call(df, priority)
+        return call.finished(wait_for(call.rows()))
+
+    async def run_async(self, df: Any, *, priority: str | Sequence[float] | None = None) -> Any:
+        """Do all rows from an asynchronous workflow or function; otherwise as `run`."""
+        place.refuse_step("LLMStep.run_async", _REMEDY)
+        call = self._call(df, priority)
+        return call.finished(await call.rows())
+
+    def _call(self, df: Any, priority: str | Sequence[float] | None) -> Call:
+        table = open_table(df)
+        if priority is not None and not self.priority_enabled:
+            raise UsageError(
+                f"step {self.name!r} takes no priority", hint="LLMStep(..., priority_enabled=True)"
+            )
+        return Call(self, table, draw(table.length), priority)
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not a name of a step", hint="use letters, digits, '_' and '-', a letter first"
+        )
+    return name
+
+
+def _positive(concurrency: int, name: str) -> int:
+    if concurrency < 1:
+        raise UsageError(f"step {name!r} needs a concurrency of at least 1, not {concurrency}")
+    return concurrency
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

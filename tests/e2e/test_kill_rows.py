@@ -1,0 +1,47 @@
+"""Rows of an `LLMStep` in real runs: kept when the executor is killed, repeated alone when they failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import rows
+from tests.support.chaos import Chaos
+from tests.support.cli import Kurt
+from tests.support.processes import Spawned
+from tests.support.waiting import wait_until
+
+Spawn = Callable[..., Spawned]
+
+ROWS, CONCURRENCY = 300, 10
+
+
+@pytest.mark.parametrize("workflow", ["rows", "rows_async"])
+def test_a_killed_batch_repeats_at_most_the_calls_in_flight(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, workflow: str, chaos: Chaos
+) -> None:
+    marks = rows.furnish(project, seconds=0.02, concurrency=CONCURRENCY)
+    victim = spawn_kurt("workflows", "run", workflow, "--input", f"count={ROWS}", "--run-id", "killed")
+    moment = chaos.random.randrange(20, ROWS - 50)
+    wait_until(lambda: rows.counted(marks, "end").total() >= moment, 30)
+    victim.kill()
+    paid = rows.counted(marks, "end")
+    finished = kurt.json("workflows", "resume", "killed")
+    assert finished["status"] == "succeeded"
+    assert finished["outputs"] == {"rows": ROWS, "good": ROWS, "errors": []}
+    begun = rows.counted(marks, "begin")
+    assert len(begun) == ROWS
+    assert begun.total() <= ROWS + CONCURRENCY
+    assert sum(1 for row in paid if rows.counted(marks, "end")[row] > 1) <= CONCURRENCY
+    assert rows.counted(marks, "after") == {str(ROWS): 1}
+
+
+def test_two_batches_at_once_keep_their_numbers(kurt: Kurt, spawn_kurt: Spawn, project: Path) -> None:
+    marks = rows.furnish(project, seconds=0.02, concurrency=5)
+    victim = spawn_kurt("workflows", "run", "rows_twice", "--input", "count=60", "--run-id", "twice")
+    wait_until(lambda: rows.counted(marks, "end").total() >= 40, 30)
+    victim.kill()
+    assert kurt.json("workflows", "resume", "twice")["outputs"] == {"rows": 120}
+    assert rows.counted(marks, "begin").total() <= 120 + 10
