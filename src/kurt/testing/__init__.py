@@ -1,0 +1,1 @@
+"""What tests of workflows use: fakes of the outside world."""
