@@ -219,6 +219,7 @@ def _fork(
         new_id=new_id,
         forget=again.forget,
         drop=again.drop,
+        alone=again.alone,
         payload=payload if run.kind == "yaml" else None,
         queue=queue,
     )

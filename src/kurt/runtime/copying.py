@@ -44,6 +44,7 @@ def fork(  # noqa: PLR0913 - what is taken over, and what is different
     new_id: str,
     forget: Mapping[str, Collection[int]],
     drop: Collection[str] = (),
+    alone: Collection[str] = (),
     payload: Any = None,
     queue: str | None = None,
 ) -> None:
@@ -57,10 +58,12 @@ def fork(  # noqa: PLR0913 - what is taken over, and what is different
         new_id: id of the new run.
         forget: for each member that is to be executed again, numbers of the steps that are not taken over.
         drop: children that are not taken over, with all below them.
+        alone: attempts of a block that keep nothing of those before them.
         payload: the new run's argument, in place of the other's.
         queue: where the new run goes, in place of the other's queue.
     """
     copier = _Copier(client, family, new_id, forget, drop)
+    copier.alone = alone
     copier.copy(payload)
     for old in family[1:]:
         if old.id in copier.ids and old.id in forget:
@@ -85,6 +88,7 @@ class _Copier:
         self._database = recovery.database_of(client)
         self._family = family
         self._forget = forget
+        self.alone: Collection[str] = ()
         self.ids = {family[0].id: new_id}
         # Only under declared runs do ids follow from places; children of Python workflows stay where they are.
         declared = {one.id for one in family if one.member.name in _DECLARED}
@@ -175,8 +179,8 @@ class _Copier:
                 if payload.get(key) in self.ids
             },
         }
-        if "earlier" in payload:  # an attempt that is not taken over has nothing to give
-            moved["earlier"] = self.ids.get(payload["earlier"])
+        if "earlier" in payload:
+            moved["earlier"] = None if old.id in self.alone else self.ids.get(payload["earlier"])
         if payload.get("waits_for"):
             moved["waits_for"] = [
                 {**one, "child": self.ids.get(one["child"] or "", one["child"])}

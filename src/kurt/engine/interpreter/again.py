@@ -59,10 +59,12 @@ class Again:
     Attributes:
         forget: for each run or child that is executed again, children first, the numbers to be forgotten in it.
         drop: ids of children that are to vanish, with all below them.
+        alone: ids of attempts of a block that keep nothing of those before them.
     """
 
     forget: dict[str, set[int]] = field(default_factory=dict[str, "set[int]"])
     drop: set[str] = field(default_factory=set[str])
+    alone: set[str] = field(default_factory=set[str])
 
 
 def what_failed(run: Recorded) -> Again:
@@ -340,12 +342,12 @@ class _From(_Walk):
             return True
         if not self.member(child):
             return False
-        self._goes_on_alone(part, attempts)
+        self.again.alone.add(child.history.id)
+        self._goes_on(part)
         return True
 
-    def _goes_on_alone(self, part: _Part, attempts: Sequence[Checkpoint]) -> None:
-        """The block goes on with its last attempt, which takes nothing more from those before."""
-        self.again.drop.update(record.child for record in attempts[:-1] if record.child is not None)
+    def _goes_on(self, part: _Part) -> None:
+        """The block goes on with its last attempt."""
         own, instead = part.split()
         self.wipe(part.member, instead)
         if own[-1].name == part.path:
@@ -358,7 +360,7 @@ class _From(_Walk):
             child = part.member.children.get(attempts[-1].child or "")
             if child is None or child.history.member.status not in TERMINAL or not child.history.checkpoints:
                 return False
-            self._goes_on_alone(part, attempts)
+            self._goes_on(part)
             self.again.forget.setdefault(child.history.id, set())
             return self._unfinished(_Part(child, part.step, part.path, child.history.checkpoints))
         self.wipe(part.member, instead)
