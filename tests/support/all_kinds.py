@@ -157,6 +157,27 @@ steps:
               - {name: then, type: python, call: "effects:work", args: ["${run.id}", choice.b]}
       - {name: deeper, workflow: graph.yaml, inputs: {word: deep}}
       - {name: tell, type: emit, stream: told, value: once}
+  - name: tried
+    timeout: 10m
+    retry: {max_attempts: 4, delay: 100ms}
+    parallel:
+      - name: one
+        retry: {max_attempts: 2, delay: 100ms}
+        foreach: {items: [a, b, c, d], max_concurrent: 2, key: "${item}"}
+        steps:
+          - name: item
+            type: run
+            command: [sh, -c, 'if [ "$NAME" = tried.c ] && mkdir "tried-$RUN" 2>/dev/null; then exit 1; fi; . ./effect.sh']
+            env: {RUN: "${run.id}", NAME: "tried.${item}", SECONDS_: "0.05"}
+      - name: two
+        retry: {max_attempts: 2, delay: 100ms}
+        foreach: {items: [a, b, c], max_concurrent: 2, key: "${item}"}
+        steps:
+          - name: fail
+            type: run
+            command: [sh, -c, '[ $ITEM != c ] || ! mkdir "again-$RUN" 2>/dev/null']
+            env: {RUN: "${run.id}", ITEM: "${item}"}
+          - {name: one, type: python, call: "effects:work", args: ["${run.id}", "again.${item}"]}
   - {name: last, type: python, call: "effects:work", args: ["${run.id}", last]}
 outputs: {steps: "${steps}", answer: "${answer.body}"}
 """
@@ -196,6 +217,8 @@ EVERYTHING_EFFECTS = [
     *("program", "code", "here", "command", "request", "left", "choice.a", "choice.b", "last"),
     *(f"simple.{item}" for item in "abcdefgh"),
     *(f"several.{item}.{part}" for item in "abcdef" for part in ("one", "x", "y")),
+    *(f"tried.{item}" for item in "abcd"),
+    *(f"again.{item}" for item in "abc"),
     *graph_effects("deep"),
 ]
 """Every effect of the workflow `everything`."""
