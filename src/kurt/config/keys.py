@@ -56,6 +56,20 @@ KEYS: tuple[Key, ...] = (
     Key("WORKER.GRACE", "duration", "10s", "Time that running steps get when a worker is told to stop"),
     Key("LOG.MAX_BYTES", "size", "10MB", "A run's log file is rotated when it is larger", minimum=1000),
     Key("GC.KEEP_DAYS", "integer", "30", "Days that `kurt gc` keeps finished runs", minimum=0),
+    Key("LLM.MODEL", "text", "", "Model of steps that name none, as provider/model: openai/gpt-4.1-mini"),
+    Key("LLM.BASE_URL", "text", "", "Address of the model's interface, where it is not the provider's own"),
+    Key(
+        "LLM.PRICES",
+        "text",
+        "",
+        "Own prices, provider/model=INPUT/OUTPUT[/CACHED] in US dollars per million tokens, commas between",
+    ),
+    Key("LLM.REQUESTS_PER_MINUTE", "integer", "", "Calls of a model that a minute may have", minimum=1),
+    Key("LLM.TOKENS_PER_MINUTE", "integer", "", "Tokens of a model that a minute may have", minimum=1),
+    Key("EMBEDDING.MODEL", "text", "", "Model that makes vectors; without one they are lexical, made here"),
+    Key(
+        "EMBEDDING.BASE_URL", "text", "", "Address of that model's interface, where it is not the provider's"
+    ),
     Key(
         "LLM.TRACE_CONTENT",
         "choice",

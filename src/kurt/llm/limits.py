@@ -15,11 +15,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from kurt.errors import UsageError
+from kurt.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from kurt.config import Settings
     from kurt.llm.types import Request, Usage
     from kurt.types import JsonObject
 
@@ -35,7 +36,11 @@ TRANSIT = 1.0
 SPAN = WINDOW + LATEST + TRANSIT
 """Seconds over which places are spread, so that the provider never sees more in a window."""
 
+HORIZON = 5.0
+"""Seconds for which places are given in advance, so that a process that dies strands no more."""
+
 _CHARS_PER_TOKEN = 3
+_ASK_AGAIN = 1.0
 _FIRST_ANSWER = 500
 _SMOOTHING = 0.1
 
@@ -61,6 +66,31 @@ class RateLimit:
         for value in (self.requests_per_minute, self.tokens_per_minute):
             if value is not None and value < 1:
                 raise UsageError("a rate limit is at least 1", hint="leave it out for no limit")
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, module: str | None = None, step: str | None = None
+    ) -> RateLimit | None:
+        """What the settings allow a step: its own, its module's, or the project's; None for no limit.
+
+        Raises:
+            ConfigError: a limit of a step or a module is no number.
+        """
+        found = [
+            _number(settings, name, module, step) for name in ("REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE")
+        ]
+        return cls(*found) if any(found) else None
+
+
+def _number(settings: Settings, name: str, module: str | None, step: str | None) -> int | None:
+    own = settings.get(f"LLM_{name}", module=module, step=step)
+    value = own if own not in (None, "") else settings.get(f"LLM.{name}")
+    if value in (None, ""):
+        return None
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ConfigError(f"LLM_{name}={value!r} is no whole number", hint=f"write LLM_{name}=600") from None
 
 
 @dataclass(slots=True)
@@ -191,10 +221,12 @@ class Place:
 
     Attributes:
         at: when the call may begin, by `time.monotonic` of this process.
-        on_line: the same on the clock of the line.
+        until: when it must have begun.
+        on_line: its beginning on the clock of the line.
     """
 
     at: float
+    until: float
     on_line: float
 
 
@@ -208,17 +240,24 @@ class OwnPlaces:
     async def take(self, limit: RateLimit, tokens: list[int], corrections: list[Correction]) -> list[Place]:
         now = time.monotonic()
         with self._lock:
-            return [Place(at, at) for at in take_all(self._line, limit, now, tokens, corrections)]
+            return [
+                Place(at, at + LATEST, at) for at in take_all(self._line, limit, now, tokens, corrections)
+            ]
 
 
 def take_all(
     line: Timeline, limit: RateLimit, now: float, tokens: list[int], corrections: list[Correction]
 ) -> list[float]:
-    """Put earlier calls right on a line, then take places for new ones."""
+    """Put earlier calls right on a line, then take places for new ones, as many as are within the horizon."""
     if limit.tokens_per_minute is not None:
         for correction in corrections:
             line.correct(limit.tokens_per_minute, correction.place, correction.tokens)
-    return [line.take(limit, now, each) for each in tokens]
+    places: list[float] = []
+    for each in tokens:
+        if max(line.last, line.next_request) > now + HORIZON:
+            break
+        places.append(line.take(limit, now, each))
+    return places
 
 
 class Permit:
@@ -233,7 +272,7 @@ class Permit:
 
     def fresh(self) -> bool:
         """Whether the call may still begin."""
-        return time.monotonic() - self._place.at <= LATEST
+        return time.monotonic() <= self._place.until
 
     def leave(self, usage: Usage | None) -> None:
         """Tell what the call used; None where nobody knows, which counts as what was expected."""
@@ -307,8 +346,10 @@ class Limiter:
                 for waiter in batch:
                     waiter.fail(error)
             else:
-                for waiter, place in zip(batch, places, strict=True):
+                for waiter, place in zip(batch, places, strict=False):
                     waiter.give(place)
+                if len(places) < len(batch):
+                    await asyncio.sleep(_ASK_AGAIN)
             left = [waiter for waiter in self._waiting[loop] if not waiter.place.done()]
             self._waiting[loop] = left
             if not left:
