@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ async def _all(batch: StepBatch, count: int, name: str = "row") -> list[Any]:
         for index in todo:
             found, value = await batch.recorded(index, f"{name}[{index}]")
             results[index] = (
-                value if found else await batch.run(index, f"{name}[{index}]", lambda: _work(index))
+                value if found else await batch.run(index, f"{name}[{index}]", partial(_work, index))
             )
 
     await asyncio.gather(*[worker() for _ in range(20)])
@@ -40,7 +41,8 @@ async def _all(batch: StepBatch, count: int, name: str = "row") -> list[Any]:
 
 async def _work(index: int) -> dict[str, Any]:
     ran.append(index)
-    assert place.in_step() and DBOS.step_id is not None
+    assert place.in_step()
+    assert DBOS.step_id is not None
     if (stop := behaviour.get("stop")) is not None and len(ran) > stop:
         raise RuntimeError("stop")
     if behaviour.get("cancel") == len(ran):

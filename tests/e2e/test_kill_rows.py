@@ -36,6 +36,15 @@ def test_a_killed_batch_repeats_at_most_the_calls_in_flight(
     assert begun.total() <= ROWS + CONCURRENCY
     assert sum(1 for row in paid if rows.counted(marks, "end")[row] > 1) <= CONCURRENCY
     assert rows.counted(marks, "after") == {str(ROWS): 1}
+    traces = rows.traces(project)
+    assert {row["run_id"] for row in traces} == {"killed"}
+    assert {row["state"] for row in traces} <= {"succeeded", "cut"}
+    assert {row["row"] for row in traces if row["state"] == "succeeded"} == set(range(ROWS))
+    # A call may have been announced and not made, or made and not noted as over: both at the moment of the kill.
+    assert 0 <= len(traces) - begun.total() <= CONCURRENCY
+    assert sum(row["state"] == "cut" for row in traces) <= CONCURRENCY
+    good = [row for row in traces if row["state"] == "succeeded"]
+    assert all((row["tokens_in"], row["tokens_out"], row["cost"]) == (2, 1, 0.5) for row in good)
 
 
 def test_two_batches_at_once_keep_their_numbers(kurt: Kurt, spawn_kurt: Spawn, project: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 MODULE = """
 import asyncio
@@ -118,3 +121,10 @@ def counted(marks: Path, what: str) -> Counter[str]:
         return Counter()
     lines = (line.split(" ", 1) for line in marks.read_text().splitlines())
     return Counter(rest for first, rest in lines if first == what)
+
+
+def traces(project: Path) -> list[dict[str, Any]]:
+    """All rows of `llm_traces` of a project on SQLite."""
+    with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM llm_traces ORDER BY started_at")]

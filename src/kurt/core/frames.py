@@ -123,7 +123,7 @@ def _as_text(cell: Any) -> str | None:
 
 def _extended_pandas(frame: Any, more: Mapping[str, Sequence[Any]], text: frozenset[str]) -> Any:
     """Made by hand: a new column takes the frame's index as it is, also one with duplicates."""
-    import pandas as pd  # noqa: PLC0415 - the frame is one of pandas, so it is loaded
+    import pandas as pd  # the frame is one of pandas, so it is loaded
 
     found = frame.copy(deep=False)
     for name, cells in more.items():

@@ -8,18 +8,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kurt.core.calling import (
-    Answer,
-    FunctionCaller,
-    Metrics,
-    RowError,
-    milliseconds_since,
-    text_of_error,
-    type_of_error,
-)
+from kurt.core.answers import Metrics
+from kurt.core.calling import Answer, Caller, RowError, milliseconds_since, text_of_error, type_of_error
 from kurt.core.hooks import StepHooks, flattened, tell
-from kurt.core.rows import FAILED, KIND, SKIPPED, SUCCEEDED, Rows
-from kurt.errors import StepError, UsageError
+from kurt.core.row_traces import RowTraces, labels_of
+from kurt.core.rows import FAILED, KIND, SKIPPED, SUCCEEDED, RowLeftError, Rows
+from kurt.core.terms import caller_of
+from kurt.errors import KurtError, StepError, UsageError
+from kurt.llm.errors import BudgetSpentError
 from kurt.runtime import serializer
 
 if TYPE_CHECKING:
@@ -60,7 +56,10 @@ class Call:
         self._hooks = flattened(step.hooks)
         self._errors: list[str] = []
         self._successful = 0
-        self._caller = FunctionCaller(_function(step), step.output_schema, _threads(step, table))
+        self._traces = RowTraces(step.name, batch, labels_of(self._hooks))
+        self._caller: Caller | None = None
+        self._end: Exception | None = None
+        self._no_more: str | None = None
         self._rows = Rows(
             step.name, concurrency=step.concurrency, work=self._work, batch=batch, stored=self._stored
         )
@@ -70,9 +69,15 @@ class Call:
         step, total = self._step, self._table.length
         self._tell_now("on_start", {"step_name": step.name, "total": total, "concurrency": step.concurrency})
         try:
-            return await self._rows.run(self._order)
+            await self._traces.prepare()
+            self._caller = await caller_of(step, self._traces, max(1, min(step.concurrency, total)))
+            envelopes = await self._rows.run(self._order)
+            if self._end is not None:
+                raise self._end
+            return envelopes
         finally:
-            self._caller.close()
+            if self._caller is not None:
+                self._caller.close()
             facts = {
                 "step_name": step.name,
                 "successful": self._successful,
@@ -83,6 +88,8 @@ class Call:
 
     async def _work(self, index: int) -> JsonObject:
         """One row: its checkpoint."""
+        if self._no_more is not None:
+            return await self._skipped(index, self._no_more)
         started = time.perf_counter()
         prompt = ""
         try:
@@ -92,13 +99,37 @@ class Call:
                 if cells is None:
                     return await self._skipped(index, "prepare_fn left the row out")
             prompt = self._step.prompt.render(cells)
+            assert self._caller is not None  # noqa: S101 - there are no rows before there is a caller
             answer = await self._caller(index, prompt)
+        except BudgetSpentError as error:
+            return await self._spent(index, error)
         except RowError as error:
+            if error.fatal and self._no_more is None:
+                self._no_more = f"left out after row {index} failed: {error}"
             return await self._failed(index, prompt, error, milliseconds_since(started))
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; it is the row's failure
+        except Exception as error:
+            if isinstance(error, KurtError) and prompt:
+                raise self._ended_by(error) from error
             failure = RowError(error, attempts=0)
             return await self._failed(index, prompt, failure, milliseconds_since(started))
         return await self._succeeded(index, prompt, answer, milliseconds_since(started))
+
+    async def _spent(self, index: int, error: BudgetSpentError) -> JsonObject:
+        """The budget refused a row: end the step, or leave the row out and go on with what there is.
+
+        Raises:
+            RowLeftError: the step ends; this row is for a later execution.
+        """
+        if self._step.budget is None or self._step.budget.on_spent == "fail":
+            raise self._ended_by(error) from error
+        self._no_more = error.message
+        return await self._skipped(index, error.message)
+
+    def _ended_by(self, error: Exception) -> RowLeftError:
+        """Begin no more rows; the step raises this error when those at work are over."""
+        self._end = self._end or error
+        self._rows.stop()
+        return RowLeftError()
 
     async def _succeeded(self, index: int, prompt: str, answer: Answer, latency_ms: int) -> JsonObject:
         facts = {**_facts(latency_ms, prompt, answer.metrics), "result": serializer.decode(answer.fields)}
@@ -198,16 +229,6 @@ def _order(step: LLMStep, table: Table, priority: str | Sequence[float] | None) 
             f"the priority of step {step.name!r} must be a column or one number for each of {table.length} rows"
         )
     return sorted(range(table.length), key=lambda index: (numbers[index], index))
-
-
-def _function(step: LLMStep) -> Any:
-    if step.llm_fn is None:
-        raise UsageError(f"step {step.name!r} has no llm_fn", hint="LLMStep(..., llm_fn=...)")
-    return step.llm_fn
-
-
-def _threads(step: LLMStep, table: Table) -> int:
-    return max(1, min(step.concurrency, table.length))
 
 
 def _tell_all(hooks: list[StepHooks], tales: list[tuple[str, dict[str, Any]]]) -> None:

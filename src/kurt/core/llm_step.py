@@ -18,7 +18,12 @@ from kurt.runtime import place
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from kurt.core.calling import Retry
     from kurt.core.hooks import StepHooks
+    from kurt.llm.budget import Budget
+    from kurt.llm.cache import ResponseCache
+    from kurt.llm.limits import RateLimit
+    from kurt.llm.types import Completer
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -44,13 +49,22 @@ class LLMStep:
         concurrency: rows at work at once.
         prepare_fn: takes a row's input columns as a dict and returns the prompt's cells; None skips the row.
         hooks: are told what happens.
-        retry: how often a failed call is repeated; a `RetryPolicy`, or a number of attempts.
+        retry: how often a failed call is repeated: a `RetryPolicy`, or a number of attempts. Without it a model is asked
+            five times at most, and `llm_fn` once unless its error says that it may heal (`ModelError.retryable`).
+        rate_limit: requests and tokens a minute, shared by all steps of the process that use the model.
+        budget: what may be spent.
+        cache: use answers that were paid before to exactly the same question.
+        params: more of the request to `model`: `temperature`, `max_tokens`, `timeout`, `system`, and what the provider
+            itself knows.
+        completer: who calls `model` in place of Kurt's client: anything with `async complete(Request) -> Response`.
+        module: workflow module for settings such as `EXTRACT.ENTITIES.LLM_MODEL`; that of the calling code by default.
         on_row_error: `record` keeps the row as an error and goes on, `fail` ends the step.
         output_prefix: put before the fields' names to make the columns' names.
         priority_enabled: allow `run(df, priority=...)`.
 
     Attributes:
         name: its name.
+        substitute: answers in place of the function or the model, in tests.
 
     Raises:
         UsageError: the arguments do not fit together.
@@ -68,6 +82,13 @@ class LLMStep:
         concurrency: int = 3,
         prepare_fn: Callable[[dict[str, Any]], Mapping[str, Any] | None] | None = None,
         hooks: StepHooks | None = None,
+        retry: Retry = None,
+        rate_limit: RateLimit | None = None,
+        budget: Budget | None = None,
+        cache: bool | ResponseCache | None = None,
+        params: Mapping[str, Any] | None = None,
+        completer: Completer | None = None,
+        module: str | None = None,
         on_row_error: Literal["record", "fail"] = "record",
         output_prefix: str = "",
         priority_enabled: bool = False,
@@ -80,12 +101,27 @@ class LLMStep:
         self.concurrency = _positive(concurrency, name)
         self.prepare_fn = prepare_fn
         self.hooks = hooks
+        self.retry = retry
+        self.rate_limit = rate_limit
+        self.budget = budget
+        self.cache = cache
+        self.params = dict(params or {})
+        self.completer = completer
+        self.module = module
+        self.substitute: Callable[[str], Any] | None = None
         self.on_row_error = on_row_error
         self.output_prefix = output_prefix
         self.priority_enabled = priority_enabled
+        if llm_fn is not None and model is not None:
+            raise UsageError(f"step {name!r} has both llm_fn and model", hint="give one of them")
         self.prompt = PromptTemplate(prompt_template, f"step {name!r}")
         if prepare_fn is None:
             self.prompt.check(self.input_columns)
+
+    @property
+    def function(self) -> Callable[[str], Any] | None:
+        """What answers, None where a model does."""
+        return self.substitute or self.llm_fn
 
     @property
     def prompt_template(self) -> str:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from kurt.runtime.step_batch import StepBatch
     from kurt.types import JsonObject
 
+
+class RowLeftError(Exception):
+    """A row was not done and is not recorded: a later execution does it."""
+
+
 KIND = "row"
 """What a checkpoint of a row says that it is."""
 
@@ -84,7 +89,10 @@ class Rows:
         for index in todo:
             if self.stopped:
                 return
-            found, envelope = await self._row(index)
+            try:
+                found, envelope = await self._row(index)
+            except RowLeftError:
+                continue
             self._results[index] = envelope
             self._stored(index, envelope, found)
 

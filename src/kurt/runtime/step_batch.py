@@ -61,6 +61,11 @@ class StepBatch:
         """The run's id."""
         return self._parent.workflow_id
 
+    @property
+    def first(self) -> int:
+        """The number of the first step: what tells this batch from others of the run."""
+        return self._first
+
     async def recorded(self, index: int, name: str) -> tuple[bool, Any]:
         """Whether a step has a checkpoint, and what it says; to be asked once for each step.
 

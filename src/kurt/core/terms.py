@@ -1,0 +1,83 @@
+"""On what terms a step calls a model: who answers, what it may cost, how fast it may go, whether old answers serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kurt.core.calling import Caller, FunctionCaller
+from kurt.errors import UsageError
+
+if TYPE_CHECKING:
+    from kurt.core.llm_step import LLMStep
+    from kurt.core.row_traces import RowTraces
+    from kurt.llm.budget import Ledger
+
+
+async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
+    """Who gets the answers of a call of a step; to be asked on the event loop where the rows are.
+
+    Raises:
+        ConfigError: no model is set.
+        UsageError: what the step asks for needs a workflow.
+    """
+    ledger = await _ledger(step, traces)
+    if step.function is not None:
+        return FunctionCaller(
+            step.function, step.output_schema, threads, retry=step.retry, traces=traces, ledger=ledger
+        )
+    from kurt.config.current import current_settings  # noqa: PLC0415 - who calls by a function needs no settings
+    from kurt.core.model_caller import ModelCaller  # noqa: PLC0415 - loads the client
+    from kurt.llm.client import client_for_loop  # noqa: PLC0415 - as above
+    from kurt.llm.prices import PriceList  # noqa: PLC0415 - as above
+    from kurt.llm.providers import require_model  # noqa: PLC0415 - as above
+
+    settings = current_settings()
+    model = require_model(settings, step.model, module=step.module, step=step.name)
+    return ModelCaller(
+        step.completer or client_for_loop(settings, module=step.module, step=step.name),
+        model,
+        step.output_schema,
+        traces,
+        retry=step.retry,
+        params=step.params,
+        ledger=ledger,
+        limiter=_limiter(step, settings, model),
+        cache=_cache(step, settings),
+        prices=PriceList.from_settings(settings),
+    )
+
+
+async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
+    """The books of the step's budget, with what has been spent before."""
+    budget = step.budget
+    if budget is None:
+        return None
+    from kurt.llm.budget import Ledger  # noqa: PLC0415 - most steps have no budget
+
+    if traces.writer is None:
+        return Ledger(budget)
+    where = {
+        "step": {"run_id": traces.place["run_id"], "step": step.name},
+        "run": {"run_id": traces.place["run_id"]},
+        "workspace": {"workspace_id": traces.place["workspace_id"]},
+    }[budget.scope]
+    spent = await traces.writer.spent(**where)
+    return Ledger(budget, usd=spent.usd, tokens=spent.tokens)
+
+
+def _limiter(step: LLMStep, settings: Any, model: str) -> Any:
+    if step.rate_limit is None:
+        return None
+    from kurt.llm.limits import shared_limiter  # noqa: PLC0415 - most steps have no limit
+
+    return shared_limiter(settings, model, step.rate_limit)
+
+
+def _cache(step: LLMStep, settings: Any) -> Any:
+    if step.cache is None or step.cache is False:
+        return None
+    if step.cache is not True:
+        return step.cache
+    raise UsageError(
+        f"step {step.name!r} cannot have a cache yet", hint=f"leave out cache= ({settings.root})"
+    )
