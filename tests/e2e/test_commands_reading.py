@@ -242,7 +242,7 @@ def test_a_log_that_is_gone(world: World, here: Command) -> None:
     path = world.language.root / ".kurt" / "logs" / f"workflow-{world.ids['cancelled']}.log"
     path.unlink()
     error = here("workflows", "logs", world.ids["cancelled"], "--format", "json", code=3).error()
-    assert "not on this machine" in error["message"]
+    assert "its file is not here" in error["message"]
 
 
 def test_events_and_streams(world: World, here: Command) -> None:

@@ -71,7 +71,7 @@ def test_lines_are_parsed_back(path: Path) -> None:
         ("", [""]),
         ("a\n\nb", ["a", "", "b"]),
         ("half \udc80 a character", ["half \\udc80 a character"]),
-        ("line\u2028separator\x0b", ["line\u2028separator\x0b"]),
+        ("line\u2028separator\x0b", ["line\u2028separator"]),
     ],
 )
 def test_each_line_of_a_text_is_a_line_of_the_log(path: Path, text: str, rows: list[str]) -> None:
@@ -79,6 +79,30 @@ def test_each_line_of_a_text_is_a_line_of_the_log(path: Path, text: str, rows: l
         log.write("INFO", "s", text)
     assert texts(path) == rows
     assert len(tail(path, 10)) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[1;38;5;9mred", "\x1b[1;38;5;9mred\x1b[0m"),
+        ("\x1b[2J\x1b[Hclean", "clean"),
+        ("\x1b]0;a title\x07shown", "shown"),
+        ("\x1b]52;c;cm0gLXJm\x1b\\shown", "shown"),
+        ("\x9b2Jclean\x07\x00", "clean"),
+        ("a\tb", "a\tb"),
+    ],
+)
+def test_colours_are_kept_and_nothing_else_steers_the_terminal(path: Path, text: str, row: str) -> None:
+    with RunLog(path) as log:
+        log.write("INFO", "s", text)
+    assert texts(path) == [row]
+
+
+def test_a_colour_cannot_hide_a_secret(path: Path) -> None:
+    with RunLog(path, Masker(["hunter2!"])) as log:
+        log.write("INFO", "s", "hunt\x1b]0;\x07er2!")
+    assert "hunter2!" not in path.read_text(encoding="utf-8")
 
 
 def test_secrets_are_masked_even_when_they_have_several_lines(path: Path) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kurt.errors import NotFoundError, UsageError
-from kurt.runtime.logs import log_path, parse_line, read_lines, tail
-from kurt.runtime.runs import Page, Run, RunQuery, Step, open_reader
+from kurt.runtime.log_stream import StoredLog, log_id
+from kurt.runtime.logs import LogLine, log_path, parse_line, read_lines, tail
+from kurt.runtime.runs import Page, Run, RunQuery, RunReader, Step, open_reader
+from kurt.runtime.terminal import harmless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kurt.config import Settings
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -134,31 +140,68 @@ def log_lines(
         step: only those of this step, and of what is inside it.
         level: only this level and above.
 
+    Control sequences are left out but for colours. On a machine without the log file, or with a part of the log only, the
+    rest is read from the stream `logs`.
+
     Raises:
-        NotFoundError: there is no such run, or its log is on another machine.
+        NotFoundError: there is no such run, or it has no log.
     """
-    run = get_run(settings, run_id)
-    path = log_path(settings, run.id)
-    if not path.is_file():
-        raise NotFoundError(
-            f"the log of the run {run.id} is not on this machine: {path}",
-            hint="look on the machine of its executor; kurt workflows status names it",
-        )
+    with open_reader(settings) as reader:
+        run = reader.get(run_id)
+        path = log_path(settings, run.id)
+        elsewhere = stored_log(settings, reader, run.id, whole=not path.is_file()).new_lines()
+    if not elsewhere and not path.is_file():
+        raise _no_log(run)
+    lines = _merged([*_all(path), *elsewhere]) if elsewhere else _all(path)
     if step is None and level is None:
-        return iter(tail(path, tail_count)) if tail_count else _all(path)
-    wanted = list(_filtered(_all(path), step, level))
-    return iter(wanted[-tail_count:] if tail_count else wanted)
+        if tail_count is None:
+            return map(harmless, lines)
+        last = deque(lines, tail_count) if elsewhere else tail(path, tail_count)
+        return map(harmless, last)
+    wanted = deque(_filtered(lines, step, level), tail_count)
+    return map(harmless, wanted)
 
 
-def _all(path: Any) -> Iterator[str]:
+def stored_log(settings: Settings, reader: RunReader, run_id: str, *, whole: bool = False) -> StoredLog:
+    """What is stored of the logs of a run: of those of other machines, or also of the one whose file belongs here."""
+    own = log_id(run_id, log_path(settings, run_id), shared=not settings.is_sqlite)
+    return StoredLog(reader, run_id, without=None if whole else own)
+
+
+def _no_log(run: Run) -> NotFoundError:
+    if run.parent_id is not None:
+        root = run.id.split(".", 1)[0]
+        step = (run.attributes or {}).get("path")
+        part = f" --step '{step}'" if step else ""
+        return NotFoundError(
+            f"{run.id} is a part of the run {root} and writes into its log",
+            hint=f"kurt workflows logs {root}{part}",
+        )
+    return NotFoundError(
+        f"nothing is known of a log of the run {run.id}: its file is not here, and nothing of it is stored",
+        hint=f"kurt workflows status {run.id} names its executor; the log is on that machine",
+    )
+
+
+def _merged(lines: Iterable[str]) -> list[str]:
+    """Lines of several files in the order of their times; one without a time stays behind the one before it."""
+    timed: list[tuple[str, str]] = []
+    at = ""
+    for line in lines:
+        at = parse_line(line).at or at
+        timed.append((at, line))
+    return [line for _, line in sorted(timed, key=itemgetter(0))]
+
+
+def _all(path: Path) -> Iterator[str]:
     return (_text(line) for line in read_lines(path))
 
 
-def _text(line: Any) -> str:
-    return line if isinstance(line, str) else f"{line.at} {line.level:<5} [{line.label}] {line.text}"
+def _text(line: LogLine) -> str:
+    return f"{line.at} {line.level:<5} [{line.label}] {line.text}" if line.at else line.text
 
 
-def _filtered(lines: Iterator[str], step: str | None, level: str | None) -> Iterator[str]:
+def _filtered(lines: Iterable[str], step: str | None, level: str | None) -> Iterator[str]:
     least = _LEVELS.index(level.upper()) if level else 0
     for text in lines:
         line = parse_line(text)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kurt.runtime.terminal import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -162,7 +164,7 @@ class Board:
         else:
             text = match["rest"] if match["level"] == "INFO" else f"{match['level']} {match['rest']}"
         with self._lock:
-            self._log.append(printable(text))
+            self._log.append(printable(plain(text)))
 
     def now(self) -> float:
         """The time by which ages are counted."""

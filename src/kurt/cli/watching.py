@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kurt.app.foreground_watch import Watch
+from kurt.app.reading import stored_log
 from kurt.cli.session import current
 from kurt.runtime.logs import follow as follow_log
 from kurt.runtime.logs import log_path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from kurt.cli.live import LiveView
     from kurt.config import Settings
+    from kurt.runtime.log_stream import StoredLog
 
 _POLL = 0.25
 
@@ -105,17 +107,19 @@ def follow(settings: Settings, run_id: str) -> Run:
     with open_reader(settings) as reader:
         run = reader.get(run_id)
         with live_view(run.name) as view:
-            follower = _Follower(reader, view, log_path(settings, run.id))
+            stored = stored_log(settings, reader, run.id)
+            follower = _Follower(reader, view, log_path(settings, run.id), stored)
             return follower.run_until_over(run)
 
 
 class _Follower:
     """Reads a run's records again and again and shows what is new."""
 
-    def __init__(self, reader: RunReader, view: LiveView, log: Path) -> None:
+    def __init__(self, reader: RunReader, view: LiveView, log: Path, stored: StoredLog) -> None:
         self._reader = reader
         self._view = view
         self._log = log
+        self._stored = stored
         self._offset = 0
         self._shown: dict[str, str] = {}
 
@@ -137,5 +141,5 @@ class _Follower:
                 shown = ("kind", "attempt", "started_at", "completed_at", "error")
                 self._view.on_step(step.path, step.status, **{name: facts.get(name) for name in shown})
         lines, self._offset = follow_log(self._log, self._offset)
-        for line in lines:
+        for line in [*lines, *self._stored.new_lines()]:
             self._view.on_log(line)

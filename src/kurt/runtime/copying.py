@@ -124,7 +124,7 @@ class _Copier:
         self._rows(connection, tables.workflow_input, old, lambda row: self._input(row, old, payload))
         self._rows(connection, tables.operation_outputs, old, self._step, only=kept)
         if is_root:
-            self._rows(connection, tables.streams, old, only=kept)
+            self._streams(connection, old, kept)
             self._events(connection, old, kept)
         else:
             self._rows(connection, tables.workflow_output, old)
@@ -191,6 +191,18 @@ class _Copier:
     def _step(self, row: dict[str, Any]) -> dict[str, Any]:
         child = row["child_workflow_id"]
         return {**row, "child_workflow_id": self.ids.get(child, child)}
+
+    def _streams(
+        self, connection: sa.Connection, old: History, kept: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        """Streams that the run's own code has written; Kurt's tell of the other run."""
+        kurts = names.STREAM_KEYS if old.member.name == names.RUN_WORKFLOW else ()
+        self._rows(
+            connection,
+            self._database.tables.streams,
+            old,
+            only=lambda row: row["key"] not in kurts and kept(row),
+        )
 
     def _events(
         self, connection: sa.Connection, old: History, kept: Callable[[dict[str, Any]], bool]

@@ -272,4 +272,27 @@ def append_stream(run_id: str, key: str, value: Any) -> None:
     system_database().write_stream_from_step(run_id, _EVENT_NUMBER, key, value, serialization_type=_DEFAULT)
 
 
+@repeated
+def last_in_stream(run_id: str, key: str, part: str) -> Any:
+    """The last item of a run's stream in whose stored text `part` is found, or None; draws no number."""
+    database = system_database()
+    table = database.tables.streams
+    query = (
+        sa.select(table.c.value)
+        .where(
+            table.c.workflow_uuid == run_id, table.c.key == key, table.c.value.contains(part, autoescape=True)
+        )
+        .order_by(table.c.offset.desc())
+        .limit(1)
+    )
+    with database.engine.connect() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else serializer.loads(found)
+
+
+def is_shared() -> bool:
+    """Whether executors on other machines may use the database."""
+    return system_database().engine.dialect.name != "sqlite"
+
+
 _DEFAULT: Any = None  # DBOS's name for "the configured serializer"

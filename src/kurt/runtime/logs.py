@@ -4,8 +4,10 @@ One line of text is one line of the file:
 
     2026-11-21T07:00:00.123Z INFO  [pages.fetch] 12 pages
 
-Time is UTC, the part in brackets is the step's path, `-` for the run itself. Any number of threads and
-processes append to one log: each call writes all its lines by a single `write` to a file opened for
+Time is UTC, the part in brackets is the step's path, `-` for the run itself. Colours that programs print are kept; what
+would move the cursor, change the terminal's title or reach its clipboard is not, so that a log can be shown.
+
+Any number of threads and processes append to one log: each call writes all its lines by a single `write` to a file opened for
 appending, which the kernel does not interleave. Nothing is buffered, so a killed process loses no line.
 
 A log that grows beyond `LOG.MAX_BYTES` is moved to `<name>.log.1` (which replaces an older one) and begins
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from kurt.errors import StorageError
+from kurt.runtime.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,10 +138,12 @@ class RunLog:
             label: path of the step, None for the run itself.
             text: what to log; secrets are masked.
         """
-        if self._masker is not None:
-            text = self._masker.mask(text)
-        prefix = f"{_now()} {_LEVELS.get(level, level):<5} [{label or RUN_LABEL}] "
         rows = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        if not text.isprintable():
+            rows = [harmless(row) for row in rows]
+        if self._masker is not None:
+            rows = self._masker.mask("\n".join(rows)).split("\n")
+        prefix = f"{_now()} {_LEVELS.get(level, level):<5} [{label or RUN_LABEL}] "
         data = "".join(f"{prefix}{row}\n" for row in rows).encode("utf-8", "backslashreplace")
         with self._lock:
             error = self._append(data, len(rows))
@@ -256,6 +261,25 @@ def follow(path: Path, offset: int = 0, *, limit: int = _PAGE) -> tuple[list[str
     except FileNotFoundError:
         return [], offset
     return _decode(data), offset + len(data)
+
+
+def log_end(path: Path) -> int:
+    """The position after the last byte of a log, 0 without one."""
+    try:
+        with path.open("rb") as stream:
+            return _base(stream) + stream.seek(0, os.SEEK_END)
+    except FileNotFoundError:
+        return 0
+
+
+def next_line(path: Path, offset: int) -> int:
+    """The position of the first line that starts at `offset` or later, as far as it is not rotated away."""
+    with path.open("rb") as stream:
+        base = _base(stream)
+        stream.seek(max(offset - base - 1, 0))
+        if offset > base:
+            stream.readline()
+        return base + stream.tell()
 
 
 def _now() -> str:

@@ -48,7 +48,9 @@ EVENT_KEYS = (
 )
 """Events that Kurt itself sets on a run."""
 
-STREAM_KEYS = ("progress", "logs")
+PROGRESS_STREAM = "progress"
+LOGS_STREAM = "logs"
+STREAM_KEYS = (PROGRESS_STREAM, LOGS_STREAM)
 """Streams that Kurt itself writes."""
 
 ATTRIBUTES_KEY = "kurt"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from kurt.errors import KurtError
 from kurt.runtime.logs import RunLog, open_log
 from kurt.runtime.masking import Masker
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _step: ContextVar[tuple[RunLog, str] | None] = ContextVar("kurt_step_log", default=None)
 
 _KEPT_LOGS = 200
+
+_KNOWN_ENDS = frozenset({"StepFailed", "DBOSWorkflowCancelledError"})
+"""Errors with which a run ends whose log says so already, or whose user did it."""
 
 PROCESS_LOG = "kurt.log"
 """Log of what concerns no single run."""
@@ -56,16 +60,27 @@ class Router:
         self._logs: dict[str, RunLog] = {}
         self._partial: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
+        self._here = threading.local()
 
     def target(self) -> tuple[RunLog, str] | None:
         """The log and label of the present context, None outside of a run."""
         found = _step.get()
         if found is not None:
             return found
-        place = self._locate()
+        place = self._place()
         if place is None:
             return None
         return self._log(place[0]), place[1]
+
+    def _place(self) -> tuple[str, str] | None:
+        """Where the present context is; nowhere for what is logged while that is being found out."""
+        if getattr(self._here, "locating", False):
+            return None
+        self._here.locating = True
+        try:
+            return self._locate()
+        finally:
+            self._here.locating = False
 
     def _log(self, run_id: str) -> RunLog:
         with self._lock:
@@ -145,8 +160,20 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record to the log of the run in which it was made."""
         found = self._router.target()
-        if found is not None:
-            found[0].write(record.levelname, found[1], self.format(record))
+        text = None if found is None else self._text(record)
+        if found is not None and text is not None:
+            found[0].write(record.levelname, found[1], text)
+
+    def _text(self, record: logging.LogRecord) -> str | None:
+        """What is logged; DBOS tells of each run that fails with a traceback, which says nothing of a foreseen failure."""
+        error = record.exc_info[1] if record.exc_info else None
+        if record.name != "dbos" or error is None:
+            return self.format(record)
+        if type(error).__name__ in _KNOWN_ENDS:
+            return None
+        if isinstance(error, KurtError):
+            return f"failed: {type(error).__name__}: {error.message}"
+        return self.format(record)
 
 
 class _OutsideRuns(logging.Filter):

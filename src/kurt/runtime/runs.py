@@ -149,7 +149,9 @@ class RunReader:
         )
         return {row[0]: row[1] for row in rows}
 
-    def stream(self, run_id: str, key: str, offset: int = 0, limit: int = 500) -> Page:
+    def stream(
+        self, run_id: str, key: str, offset: int = 0, limit: int = 500, *, without: str | None = None
+    ) -> Page:
         """One page of a stream; reading it costs the page, not what came before.
 
         Args:
@@ -157,11 +159,13 @@ class RunReader:
             key: the stream's key.
             offset: 0 for the start, or the `next_offset` of the page before.
             limit: how many items at most.
+            without: leave out the items in whose stored text this is found.
         """
+        unwanted = "" if without is None else " AND value NOT LIKE ?"
         rows = self._source.rows(
-            'SELECT "offset", value, serialization FROM @streams'
-            ' WHERE workflow_uuid = ? AND key = ? AND "offset" >= ? ORDER BY "offset" LIMIT ?',
-            (run_id, key, offset, limit + 1),
+            'SELECT "offset", value, serialization FROM @streams'  # noqa: S608 - constants
+            f' WHERE workflow_uuid = ? AND key = ? AND "offset" >= ?{unwanted} ORDER BY "offset" LIMIT ?',
+            (run_id, key, offset, *([] if without is None else [f"%{without}%"]), limit + 1),
         )
         items: list[Json] = []
         for place, value, serialization in rows[:limit]:

@@ -5,13 +5,14 @@ None of them loads DBOS or SQLAlchemy.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import run_id_argument
-from kurt.cli.session import current
+from kurt.cli.session import TABLE, current, current_mode
 from kurt.cli.workflows import views
 
 if TYPE_CHECKING:
@@ -96,10 +97,18 @@ def steps_cmd(run_id: str, values: bool) -> Json:
 @click.option("--step", metavar="PATH", help="Only lines of this step.")
 @click.option("--level", type=click.Choice(["debug", "info", "warn", "error"]), help="This level and above.")
 def logs_cmd(run_id: str, tail: int | None, step: str | None, level: str | None) -> Iterator[Json]:
-    """Print the log of a run."""
-    from kurt.app.reading import log_lines
+    """Print the log of a run.
 
-    yield from log_lines(current().settings(), run_id, tail_count=tail, step=step, level=level)
+    On a machine that has not executed the run, what is stored of the log is read from the database. Colours of
+    programs are shown on a terminal only.
+    """
+    from kurt.app.reading import log_lines
+    from kurt.cli.output import colours
+    from kurt.runtime.terminal import plain
+
+    lines = log_lines(current().settings(), run_id, tail_count=tail, step=step, level=level)
+    coloured = current_mode() == TABLE and colours(sys.stdout)
+    yield from lines if coloured else map(plain, lines)
 
 
 @command("events", epilog="kurt workflows events 01k --format json")
@@ -111,7 +120,9 @@ def events_cmd(run_id: str) -> Json:
     return get_events(current().settings(), run_id)
 
 
-@command("stream", epilog="kurt workflows stream 01k progress --offset 100 --limit 50")
+@command(
+    "stream", view=views.stream_lines, epilog="kurt workflows stream 01k progress --offset 100 --limit 50"
+)
 @run_id_argument
 @click.argument("key")
 @click.option("--offset", type=click.IntRange(0), default=0, help="The first entry to show.")
@@ -119,7 +130,10 @@ def events_cmd(run_id: str) -> Json:
     "--limit", type=click.IntRange(1, 10_000), default=500, show_default=True, help="Entries at most."
 )
 def stream_cmd(run_id: str, key: str, offset: int, limit: int) -> Json:
-    """Read a stream of a run."""
+    """Read a stream of a run.
+
+    Kurt writes `progress`, what has changed and when, and `logs`, the run's log in pieces; steps may write others.
+    """
     from kurt.app.reading import get_stream
 
     return get_stream(current().settings(), run_id, key, offset=offset, limit=limit).to_json()

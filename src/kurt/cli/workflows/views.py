@@ -116,3 +116,20 @@ def submitted_lines(submitted: dict[str, Any]) -> list[str]:
     run_id = submitted["run_id"]
     verb = "Workflow already there" if submitted.get("existing") else "Workflow started"
     return [f"{verb}: {run_id}", f"Logs: {submitted['log']}", f"Follow: kurt workflows follow {run_id}"]
+
+
+def stream_lines(page: dict[str, Any]) -> list[str]:
+    """A page of a stream: one line an entry; of the stream of a log the log's own lines."""
+    import json
+
+    from kurt.runtime.terminal import plain
+
+    lines: list[str] = []
+    for item in page["items"]:
+        if isinstance(item, dict) and isinstance(item.get("lines"), list) and "log" in item:
+            lines += [plain(str(line)) for line in item["lines"]]
+        else:
+            lines.append(json.dumps(item, ensure_ascii=False))
+    if page["has_more"]:
+        lines.append(f"... there is more: --offset {page['next_offset']}")
+    return lines

@@ -1,7 +1,14 @@
-"""What a run tells the world while it works: its log, its live view, and a few events.
+"""What a run tells the world while it works: its log, its live view, a few events, and the streams `progress` and `logs`.
 
-Nothing here draws a step number. Events cost a commit each, so they are written at most four times a second, and not at
-all by a run that is over sooner; finished steps are read from their checkpoints.
+Nothing here draws a step number. Each write costs a commit, so events and `progress` are written at most four times a
+second, and events not at all by a run that is over sooner; finished steps are read from their checkpoints. The log goes to
+its stream in pieces, every `SEND_EVERY` seconds and when the run is over.
+
+An item of `progress` says what has changed since the one before:
+
+    {"timestamp": 1795000000.1, "status": "running",
+     "steps": [{"step": "fetch", "status": "succeeded", "attempt": 1, "seconds": 0.4}],
+     "items": [{"step": "pages", "done": 30, "failed": 1, "total": 200}]}
 """
 
 from __future__ import annotations
@@ -10,19 +17,29 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from kurt.runtime import durable
+from kurt.runtime.log_sending import LogSender
 from kurt.runtime.logs import RunLog
 from kurt.runtime.masking import Masker
+from kurt.runtime.names import PROGRESS_STREAM
+from kurt.types import JsonObject
 
 _log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.25
-"""Seconds between two writes of events."""
+"""Seconds between two writes of events and progress."""
 
+SEND_EVERY = 2.0
+"""Seconds between two writes of the log's stream."""
+
+_SHOWN_STEPS = 50
+"""Steps in one item of the stream `progress`; more of them change at once only inside of a fan-out, which is counted."""
 
 _LEVELS = {"failed": "ERROR", "retrying": "WARN"}
 
@@ -66,7 +83,12 @@ class Progress:
         self.log = log
         self.users = 0
         self._secrets: set[str] = set()
+        self._masker = Masker(())
         self._events: dict[str, Any] = {}
+        self._changes = _Changes()
+        self._sender = LogSender(run_id, log.path)
+        self._sent_at = time.monotonic()
+        self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._wrote = False
 
@@ -75,28 +97,33 @@ class Progress:
         self.users += 1
         if not self._secrets.issuperset(secrets):
             self._secrets.update(secrets)
-            self.log.hide(Masker(self._secrets))
+            self._masker = Masker(self._secrets)
+            self.log.hide(self._masker)
 
     def started(self, name: str) -> None:
         """The run begins in this process, or goes on in it."""
         self.log.write("INFO", "-", f"run {self.run_id} of {name!r} starts")
+        self._changes.status = "running"
         self._set(status="running", started_at=time.time())
 
-    def ended(self, state: str, detail: str = "") -> None:
-        """The run is over in this process."""
+    def ended(self, state: str) -> None:
+        """The run is over in this process; called while the error with which it ends is being handled."""
+        error = sys.exception() if state == "failed" else None
+        detail = f": {getattr(error, 'message', error)}" if error is not None else ""
         self.log.write("INFO" if state == "succeeded" else "ERROR", "-", f"run {state}{detail}")
         self.log.sync()
 
     def step(self, path: str, state: str, **facts: Any) -> None:
         """A step changed its state."""
-        if state == "running":
-            self._set(current_step=path)
+        self._changes.step(path, state, facts)
+        self._set(**({"current_step": path} if state == "running" else {}))
         self.log.write(_LEVELS.get(state, "INFO"), path, _line(state, facts))
         if (listener := _listeners.get(self.run_id)) is not None:
             _outside(lambda: listener.on_step(path, state, **facts))
 
     def items(self, path: str, *, done: int, failed: int, total: int) -> None:
         """A fan-out went on."""
+        self._changes.items[path] = {"step": path, "done": done, "failed": failed, "total": total}
         self._set(
             stage=path,
             stage_total=total,
@@ -114,23 +141,40 @@ class Progress:
     async def _flush_forever(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_EVERY)
-            await self.flush()
+            # A write that has begun is not given up when the run ends: what follows would overtake it.
+            await asyncio.shield(self.flush())
 
     async def flush(self) -> None:
         """Write what has changed."""
-        events, self._events = self._events, {}
-        loop = asyncio.get_running_loop()
-        for key, value in events.items():
-            try:
-                # Not `to_thread`, which takes the context along: DBOS would end whoever writes here after the run
-                # was resumed elsewhere, and with it the execution that goes on.
-                await loop.run_in_executor(None, durable.write_event, self.run_id, key, value)
-            except Exception:  # noqa: BLE001 - progress is a courtesy; the run itself must not suffer
-                _log.debug("could not write the event %s", key, exc_info=True)
-            self._wrote = True
+        async with self._turn:
+            events, self._events = self._events, {}
+            for key, value in events.items():
+                self._wrote = True
+                await self._write(durable.write_event, self.run_id, key, value)
+            await self._tell_changes()
+            if time.monotonic() - self._sent_at >= SEND_EVERY:
+                await self._send()
+
+    async def _tell_changes(self) -> None:
+        changes, self._changes = self._changes, _Changes(self._changes.status)
+        if changes:
+            item = self._masker.mask_value(changes.to_json())
+            await self._write(durable.append_stream, self.run_id, PROGRESS_STREAM, item)
+
+    async def _send(self, *, over: bool = False) -> None:
+        self._sent_at = time.monotonic()
+        await self._write(partial(self._sender.send, over=over))
+
+    async def _write(self, write: Callable[..., None], *what: Any) -> None:
+        try:
+            # Not `to_thread`, which takes the context along: DBOS would end whoever writes here after the run
+            # was resumed elsewhere, and with it the execution that goes on.
+            await asyncio.get_running_loop().run_in_executor(None, write, *what)
+        except Exception:  # noqa: BLE001 - progress is a courtesy; the run itself must not suffer
+            _log.debug("could not write the progress of the run %s", self.run_id, exc_info=True)
 
     async def close(self, status: str | None = None) -> None:
-        """Stop writing; a run that has written its state corrects it.
+        """Write what is left; a run that has written its state corrects it.
 
         Args:
             status: how the run ended; None if it goes on elsewhere.
@@ -139,9 +183,58 @@ class Progress:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self._wrote and status is not None:
-            self._events.update(status=status, completed_at=time.time())
-            await self.flush()
+        if status is not None:
+            self._changes.end(status)
+            self._events = {"status": status, "completed_at": time.time()} if self._wrote else {}
+        elif not self._wrote:
+            self._events = {}
+        await self.flush()
+        async with self._turn:
+            await self._send(over=status is not None)
+
+
+class _Changes:
+    """What has changed since the last item of the stream `progress`.
+
+    Args:
+        status: the run's state.
+
+    Attributes:
+        status: the run's state.
+        items: how far each fan-out is that went on.
+    """
+
+    def __init__(self, status: str | None = None) -> None:
+        self.status = status
+        self.items: dict[str, JsonObject] = {}
+        self._steps: dict[str, JsonObject] = {}
+        self._more = 0
+        self._ended = False
+
+    def __bool__(self) -> bool:
+        return self._ended or bool(self._steps or self.items)
+
+    def step(self, path: str, state: str, facts: Mapping[str, Any]) -> None:
+        """A step changed its state."""
+        if path not in self._steps and len(self._steps) >= _SHOWN_STEPS:
+            self._more += 1
+            return
+        shown = {name: facts[name] for name in ("attempt", "seconds") if facts.get(name) is not None}
+        self._steps[path] = {"step": path, "status": state, **shown}
+
+    def end(self, status: str) -> None:
+        """The run is over."""
+        self.status = status
+        self._ended = True
+
+    def to_json(self) -> JsonObject:
+        """The item of the stream."""
+        item: JsonObject = {"timestamp": time.time(), "steps": list(self._steps.values())}
+        if self.status is not None:
+            item["status"] = self.status
+        if self._more:
+            item["more_steps"] = self._more
+        return {**item, "items": list(self.items.values())}
 
 
 def _outside(tell: Callable[[], None]) -> None:
