@@ -54,6 +54,8 @@ class ModelClient:
         *,
         module: str | None = None,
         step: str | None = None,
+        base_url: str | None = None,
+        key: str | None = None,
         answer_limit: int = ANSWER_LIMIT,
     ) -> None:
         """Prepare to call.
@@ -62,11 +64,15 @@ class ModelClient:
             settings: the project's settings; keys come from its environment.
             module: the workflow module for which addresses are looked up.
             step: the step of it.
+            base_url: the address of all models, where the code gives it.
+            key: the key for it, where the code gives it.
             answer_limit: bytes of an answer that are accepted.
         """
         self._settings = settings
         self._module = module
         self._step = step
+        self._base_url = base_url
+        self._key = key
         self._limit = answer_limit
         self._wires: dict[str, Wire] = {}
         self._headers: dict[str, dict[str, str]] = {}
@@ -130,7 +136,15 @@ class ModelClient:
             ConfigError: nobody knows the provider.
             CredentialsError: its key is missing.
         """
-        return resolve(self._settings, model, module=self._module, step=self._step, kind=kind)
+        return resolve(
+            self._settings,
+            model,
+            module=self._module,
+            step=self._step,
+            kind=kind,
+            base_url=self._base_url,
+            key=self._key,
+        )
 
     def identity(self, model: str) -> str:
         """What tells one endpoint from another: address and model."""

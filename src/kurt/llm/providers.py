@@ -132,13 +132,15 @@ def require_model(
     return found
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - what callers may choose, by keyword
     settings: Settings,
     model: str,
     *,
     module: str | None = None,
     step: str | None = None,
     kind: Literal["LLM", "EMBEDDING"] = "LLM",
+    base_url: str | None = None,
+    key: str | None = None,
 ) -> Endpoint:
     """Where a model is, and the key for it.
 
@@ -148,12 +150,14 @@ def resolve(
         module: the workflow module whose address and key hold, if it has its own.
         step: a step of it.
         kind: `EMBEDDING` for models that make vectors.
+        base_url: the address, where the code gives it.
+        key: the key, where the code gives it.
 
     Raises:
         ConfigError: nobody knows the provider, or the address is none.
         CredentialsError: the key is missing.
     """
-    base, origin = _base_url(settings, model, module, step, kind)
+    base, origin = (base_url, "base_url") if base_url else _base_url(settings, model, module, step, kind)
     name, _, rest = model.partition("/")
     name = _OTHER_NAMES.get(name, name)
     known = PROVIDERS.get(name)
@@ -164,8 +168,9 @@ def resolve(
         known = Provider(base, COMMON_KEY)
     own = _own_address(settings, known) if base is None else None
     address = _checked(base or own or known.base_url, origin or known.base_variable)
-    key = _key(settings, known, custom=base is not None or own is not None)
-    if key is None and base is None and own is None and known.key:
+    own_address = base is not None or own is not None
+    key = key or _key(settings, known, custom=own_address)
+    if key is None and not own_address and known.key:
         raise CredentialsError(
             f"there is no key for {name}: {known.key} is not set",
             hint=f"put {known.key}=... into .env, or export it",
