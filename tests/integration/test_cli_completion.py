@@ -117,7 +117,7 @@ class TestValues:
         settings = load_settings()
         assert self.offered(complete_run_id, "") == []
         ensure_schema(settings)
-        with sqlite3.connect(settings.sqlite_path) as connection:
+        with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
             for run_id in ("aa1", "aa2", "bb1"):
                 connection.execute(
                     "INSERT INTO workflow_status (workflow_uuid, status, name, created_at, updated_at, priority)"

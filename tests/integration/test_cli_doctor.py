@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def checks(root: Path, **environ: str) -> dict[str, dict[str, Any]]:
 def add_run(root: Path, run_id: str, status: str, queue: str | None = None, owner: str | None = None) -> None:
     settings = load_settings(root, environ={})
     ensure_schema(settings)
-    with sqlite3.connect(settings.sqlite_path) as connection:
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
         connection.execute(
             "INSERT INTO workflow_status"
             " (workflow_uuid, status, name, queue_name, executor_id, created_at, updated_at, priority)"
@@ -95,7 +96,7 @@ def test_unknown_settings(root: Path) -> None:
 def test_another_journal_mode(root: Path) -> None:
     settings = load_settings(root, environ={})
     ensure_schema(settings)
-    with sqlite3.connect(settings.sqlite_path) as connection:
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
         connection.execute("PRAGMA journal_mode=delete")
     connection.close()
     found = checks(root)["database"]
@@ -119,7 +120,7 @@ def test_an_old_schema(root: Path) -> None:
     assert "no tables yet" in checks(root)["schema"]["detail"]
     ensure_schema(settings)
     assert checks(root)["schema"]["state"] == "ok"
-    with sqlite3.connect(settings.sqlite_path) as connection:
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
         connection.execute("UPDATE kurt_alembic_version SET version_num = 'old'")
     connection.close()
     found = checks(root)["schema"]

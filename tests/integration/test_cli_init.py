@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_everything_is_there_afterwards(bare: Kurt) -> None:
     assert "steps" in schema["properties"]
     modeline = (bare.project / "workflows" / "quickstart.yaml").read_text().splitlines()[0]
     assert modeline == "# yaml-language-server: $schema=../kurt-workflow.schema.json"
-    with sqlite3.connect(bare.project / ".kurt" / "kurt.sqlite") as connection:
+    with closing(sqlite3.connect(bare.project / ".kurt" / "kurt.sqlite")) as connection, connection:
         assert connection.execute("SELECT count(*) FROM workflow_status").fetchone() == (0,)
     connection.close()
 
