@@ -29,6 +29,9 @@ VERBS: dict[str, Lazy] = {
     "send": Lazy(f"{_ACTING}:send_cmd", "Send a message to a run that waits for one."),
     "delete": Lazy(f"{_ACTING}:delete_cmd", "Delete finished runs."),
     "validate": Lazy(f"{_PRIMITIVES}:validate_cmd", "Check workflow files, or data against a schema."),
+    "check": Lazy(
+        "kurt.cli.workflows.check:check_cmd", "Check a Python workflow module for misuse of durable steps."
+    ),
     "graph": Lazy(f"{_FILES}:graph_cmd", "Draw the steps of a workflow file."),
     "schema": Lazy(f"{_FILES}:schema_cmd", "Print the JSON Schema of workflow files."),
     "read": Lazy(f"{_PRIMITIVES}:read_cmd", "Read data from a file."),

@@ -1,0 +1,1 @@
+"""Reading a Python workflow module for what breaks durability, without importing it."""
