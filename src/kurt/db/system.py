@@ -22,6 +22,20 @@ VIEW = "dbos_workflow_status"
 
 _INDEX = "kurt_runs_newest"
 
+RUN_ATTRIBUTE = {
+    "sqlite": "json_extract({table}attributes, '$.kurt.{key}')",
+    "postgresql": "{table}attributes #>> '{{kurt,{key}}}'",
+}
+"""By back end: how one of Kurt's attributes of a run is read in SQL."""
+
+_FOUND_BY = {
+    "kurt_runs_shown_name": "coalesce({workflow}, name)",
+    "kurt_runs_name": "name",
+    "kurt_runs_user": "coalesce({user_id}, authenticated_user)",
+    "kurt_runs_workspace": "({workspace_id})",
+}
+"""Indexes by which runs are found, as `kurt.runtime.run_query` asks for them."""
+
 
 def migrate_dbos(engine: sa.Engine, url: str) -> None:
     """Run the migrations of the installed DBOS on our engine; safe when several processes do so.
@@ -47,17 +61,25 @@ def migrate_dbos(engine: sa.Engine, url: str) -> None:
 
 
 def detach(connection: sa.Connection) -> None:
-    """Take away what Kurt added to DBOS's tables."""
+    """Take away what Kurt added to DBOS's tables, but for indexes that are on plain columns."""
     connection.exec_driver_sql(f"DROP VIEW IF EXISTS {VIEW}")
+    schema = "" if connection.dialect.name == "sqlite" else f"{DBOS_SCHEMA}."
+    for index in _FOUND_BY:
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {schema}{index}")
 
 
 def attach(connection: sa.Connection) -> None:
-    """Put back the view, and the index that makes the newest runs quick to list among their children."""
-    table = "workflow_status" if connection.dialect.name == "sqlite" else f"{DBOS_SCHEMA}.workflow_status"
+    """Put back the view, and the indexes by which runs are found, each with the newest first and without children."""
+    backend = connection.dialect.name
+    table = "workflow_status" if backend == "sqlite" else f"{DBOS_SCHEMA}.workflow_status"
     # Read through WITH, which makes it read-only on Postgres too.
     selected = f"WITH runs AS (SELECT * FROM {table}) SELECT * FROM runs"  # noqa: S608 - constants
     connection.exec_driver_sql(f"CREATE VIEW {VIEW} AS {selected}")
-    connection.exec_driver_sql(
-        f"CREATE INDEX IF NOT EXISTS {_INDEX} ON {table} (created_at, workflow_uuid)"
-        " WHERE parent_workflow_id IS NULL"
-    )
+    keys = ("workflow", "user_id", "workspace_id")
+    attributes = {key: RUN_ATTRIBUTE[backend].format(table="", key=key) for key in keys}
+    found_by = {name: f"{by.format(**attributes)}, " for name, by in _FOUND_BY.items()}
+    for name, by in {_INDEX: "", **found_by}.items():
+        connection.exec_driver_sql(
+            f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({by}created_at, workflow_uuid)"
+            " WHERE parent_workflow_id IS NULL"
+        )

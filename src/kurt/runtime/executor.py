@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from kurt.config import is_secret
+from kurt.config import current, is_secret
 from kurt.db.failures import storage_error
 from kurt.db.migrate import ensure_schema
 from kurt.errors import StorageError
-from kurt.runtime import gate, names, recovery
+from kurt.runtime import datasource, gate, names, recovery
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.leases import Lease
 from kurt.runtime.patience import Patience
@@ -92,6 +92,8 @@ class Executor:
             if isinstance(error, SQLAlchemyError):
                 raise storage_error(self._settings, error) from error
             raise
+        current.use(self._settings)
+        self._closing.callback(current.release, self._settings)
         self._closing.enter_context(process_log(self._settings))
         self._closing.enter_context(routed(Router(self._settings, recovery.place, self._secrets())))
         self._reaper = threading.Thread(target=self._reap_forever, name="kurt-reaper", daemon=True)
@@ -114,6 +116,7 @@ class Executor:
             self._patience.attach(engine)
         DBOS(config=config)
         quiet_dbos()
+        self._closing.enter_context(datasource.opened(self._settings))
         listened = [queue for name in self._queues for queue in (name, names.items_queue(name))]
         DBOS.listen_queues([*listened, self.private_queue] if self._private else listened)
         if self._resolve is not None:
@@ -133,7 +136,9 @@ class Executor:
         while not self._stop.wait(REAP_EVERY):
             try:
                 self.reap()
-            except Exception:  # noqa: BLE001 - the database may be away for a while; the next round tries again
+            except (SQLAlchemyError, StorageError) as error:  # away for a while: told elsewhere, tried again
+                _log.debug("could not look for dead executors: %s", error)
+            except Exception:  # noqa: BLE001 - whatever it is, the next round tries again
                 if not self._stop.is_set():
                     _log.warning("could not look for dead executors", exc_info=True)
 
