@@ -59,22 +59,65 @@ def test_a_cli_step_fails_as_its_command_does(language: Language) -> None:
     assert "--no-such" in errors["option"]["message"]
 
 
-def test_a_cli_step_may_hand_a_run_to_a_worker_but_not_execute_one(language: Language) -> None:
-    language.write("name: handed\nsteps: [{type: script, code: result = 1}]", "workflows/handed.yaml")
+def test_a_command_that_executes_a_run_has_it_as_a_child(language: Language) -> None:
+    language.write(
+        """
+        name: handed
+        inputs: {word: string, rows: {type: list, items: int}, n: 1, flag: false, more: {type: list}}
+        steps: [{name: s, type: script, inputs: {word: "${word}"}, code: "result = [type(word).__name__, word]"}]
+        outputs: {s: "${steps.s}", rows: "${rows}", n: "${n}", flag: "${flag}", more: "${more}"}
+        """,
+        "workflows/handed.yaml",
+    )
+    folder = language.root / "workflows" / "counted"
+    folder.mkdir(parents=True)
+    (folder / "workflow.py").write_text(
+        "from dbos import DBOS\n\n@DBOS.workflow()\ndef counted_workflow(n, text):\n    return [n, text]\n"
+    )
     run = language.run(
         """
+        inputs: {rows: {type: list, default: [1, 2]}, text: "12"}
         steps:
-          - {name: hand, type: cli, command: workflows run, argv: [handed], args: {background: true}}
-          - {name: stay, type: cli, command: workflows wait, argv: ["${steps.hand.run_id}"]}
-          - {name: execute, type: cli, command: workflows run, argv: [handed], on_error: skip}
-        outputs: {status: "${steps.stay.status}"}
+          - name: named
+            type: cli
+            command: workflows run
+            argv: [handed]
+            args: {input: ["word=12", "rows=${rows}", "n=7", "flag=true", "more=a", "more=b"], format: json}
+            retry: {max_attempts: 2}
+            output: named
+          - {name: file, type: cli, command: workflows run, argv: [workflows/handed.yaml], args: {input: "word=<${text}>"}}
+          - {name: word, type: cli, command: workflows run handed, args: {input: ["word=${text}"]}}
+          - {name: python, type: cli, command: workflows run counted, args: {input: ["n=5", "text=${text}"]}}
+          - {name: plan, type: cli, command: workflows run, argv: [handed], args: {dry_run: true}}
+        outputs: {named: "${named}", file: "${steps.file.s}", word: "${steps.word.s}", python: "${steps.python}", plan: "${steps.plan.name}"}
         """
     )
-    assert run.outputs == {"status": "succeeded"}, run.error
+    assert run.outputs == {
+        "named": {"s": ["str", "12"], "rows": [1, 2], "n": 7, "flag": True, "more": ["a", "b"]},
+        "file": ["str", "<12>"],
+        "word": ["str", "12"],
+        "python": [5, "12"],
+        "plan": "handed",
+    }, run.error
+    steps = language.steps(run)
+    assert [steps[path].kind for path in ("named", "file", "word", "python", "plan")] == ["workflow"] * 4 + [
+        "cli"
+    ]
+    children = language.client.list(name="handed", parent=None)
+    assert not children, "none of them is a run of its own"
+
+
+def test_a_command_that_is_known_only_when_it_runs_may_not_execute_a_run(language: Language) -> None:
+    run = language.run(
+        """
+        inputs: {command: workflows run}
+        steps:
+          - {name: execute, type: cli, command: "${command}", argv: [handed], on_error: skip}
+        """
+    )
     refused = language.steps(run)["execute"].error or {}
     assert refused["type"] == "usage"
     assert "a step of type `workflow`" in refused["hint"]
-    assert len(language.client.list(name="handed")) == 1
 
 
 def test_run_steps(language: Language) -> None:

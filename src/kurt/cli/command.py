@@ -34,7 +34,7 @@ View = Callable[[Any], Any]
 """Makes a `Table`, a text or a list of lines of a result, for people."""
 
 StartsRun = Callable[[dict[str, Any]], Any]
-"""Tells of a command's parameters which run they start."""
+"""Tells of a command's parameters which run they start: a `kurt.engine.starts.RunStart`, or None."""
 
 P = ParamSpec("P")
 
@@ -138,7 +138,7 @@ class KurtCommand(_Program):
     Attributes:
         view: makes what people see of the result, or its import string.
         starts_run: for a command that executes a run: given its parameters, what it starts, or None when these only
-            look or hand the run to a worker. A step of type `cli` refuses it: its process is no executor.
+            look. A step of type `cli` has that run as a child; its own process is no executor.
     """
 
     def __init__(
@@ -158,12 +158,18 @@ class KurtCommand(_Program):
         return self.finish(ctx, super().invoke(ctx), self.view)
 
     def _refuse_in_step(self, ctx: click.Context) -> None:
-        if self.starts_run is None or not sessions.in_step.get() or self.starts_run(ctx.params) is None:
+        if not sessions.in_step.get() or not executes_run(self.starts_run, ctx.params):
             return
         raise UsageError(
             f"`{ctx.command_path}` executes a run, which needs a process of its own",
             hint="use a step of type `workflow`, or add `background: true` to its args",
         )
+
+
+def executes_run(starts_run: StartsRun | None, params: dict[str, Any]) -> bool:
+    """Whether a command with these parameters executes a run in its own process."""
+    start = None if starts_run is None else starts_run(params)
+    return start is not None and not getattr(start, "elsewhere", False)
 
 
 class KurtGroup(_Program, click.Group):

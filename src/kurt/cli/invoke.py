@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from kurt.cli import session as sessions
+from kurt.cli.fields import Fields
 from kurt.cli.main import cli
 from kurt.cli.output import to_jsonable
 from kurt.cli.streams import captured
+from kurt.engine.starts import RunStart, Started
 from kurt.errors import KurtError, StepError, UsageError
 from kurt.handoff import Handoff
 
@@ -90,6 +92,45 @@ def resolve(argv: Sequence[str], project_root: str, objects: Mapping[str, Json] 
         except click.ClickException as error:
             raise UsageError(error.format_message()) from error
     return Resolved(ctx.command, ctx.command_path, ctx.params, getattr(ctx.command, "starts_run", None))
+
+
+def run_started_by(
+    words: Sequence[str], args: Mapping[str, Json], argv: Sequence[Json], project_root: str
+) -> Started | None:
+    """The run that the fields of a `cli` step start, None for a command that starts none or does not exist.
+
+    Args:
+        words: the words of `command`.
+        args: options by name; values may hold references.
+        argv: positional arguments.
+        project_root: the project's root.
+
+    Raises:
+        UsageError: the command does not take these fields.
+    """
+    with sessions.opened(sessions.Session()) as session, sessions.rendering(sessions.SILENT):
+        session.project = project_root
+        try:
+            ctx, rest = _found(words)
+        except KurtError:  # it cannot be imported, which the step itself will tell
+            return None
+        starts_run = getattr(ctx.command, "starts_run", None)
+        if starts_run is None:
+            return None
+        params, places = Fields(ctx, args, [*rest, *argv], len(rest)).read()
+        start = starts_run(params)
+    return Started(start, ctx.command_path, places) if isinstance(start, RunStart) else None
+
+
+def _found(words: Sequence[str]) -> tuple[click.Context, list[str]]:
+    """The context of a command by its words, and the words that are left; that of a group if there is no such command."""
+    ctx = click.Context(cli, info_name="kurt")
+    for index, word in enumerate(words):
+        found = ctx.command.get_command(ctx, word) if isinstance(ctx.command, click.Group) else None
+        if found is None:
+            return ctx, list(words[index:])
+        ctx = click.Context(found, parent=ctx, info_name=word)
+    return ctx, []
 
 
 def _call(words: list[str]) -> Any:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from kurt.types import Json
 
 
-def _takes_up(params: dict[str, Any]) -> dict[str, Any] | None:
-    """What the command executes in its own process."""
-    return None if params["background"] else {"run_id": params["run_id"]}
+def _takes_up(params: dict[str, Any]) -> Any:
+    """The run that the command executes in its own process."""
+    from kurt.engine.starts import RunStart
+
+    return None if params["background"] is True else RunStart(workflow=None)
 
 
 def _run_view(run: dict[str, Any]) -> Any:

@@ -40,11 +40,12 @@ def _run_kurt(words: list[str], item: Json, root: str) -> Json:
     """The result of a Kurt command; one that starts a run gets a process of its own, as an engine needs."""
     from kurt.app.primitives.codecs.json import dumps
     from kurt.app.primitives.foreach import run_program
+    from kurt.cli.command import executes_run
     from kurt.cli.invoke import invoke, resolve
 
     with _importing:  # a command of the project is imported once, also when several items begin with it
         found = resolve(words, root)
-    if found.starts_run is not None and found.starts_run(found.params) is not None:
+    if executes_run(found.starts_run, found.params):
         return run_program(
             [sys.executable, "-m", "kurt", "--project", root, "--format", "json", *words], item
         )

@@ -102,9 +102,42 @@ def _outputs(run: dict[str, Any]) -> list[str]:
     ]
 
 
-def _starts(params: dict[str, Any]) -> dict[str, Any] | None:
-    """What the command executes in its own process."""
-    return None if params["dry_run"] or params["background"] else {"workflow": params["target"]}
+_AS_CHILD = {
+    "background": "remove it: the step waits for the run; a run of its own starts by a step of type `run`",
+    "dry_run": "write true or false: what the step does must be known before it runs",
+    "inputs_file": "read the file in a step before, and give its values with `input`",
+    "run_id": "remove it: the id follows from that of the run and from the step",
+    "timeout": "write `timeout:` beside the step's `args`",
+}
+"""What to do instead of options that say how a run of its own is started."""
+
+
+def _starts(params: dict[str, Any]) -> Any:
+    """The run that the command executes."""
+    from kurt.engine.starts import RunStart
+
+    if params["dry_run"] is True:
+        return None
+    given = [name for name in (*_AS_CHILD, "queue", *_ONLY_QUEUED) if params.get(name) not in (None, False)]
+    queue = "remove it: a child goes with its run, and takes no place in a queue"
+    return RunStart(
+        workflow=_file_or_name(params["target"]),
+        named_by="target",
+        texts=tuple(params["inputs"]),
+        misplaced={name: _AS_CHILD.get(name, queue) for name in given},
+        elsewhere=params["background"] is True,
+    )
+
+
+def _file_or_name(target: str) -> str:
+    """The file that a word means, seen from the project's root, else the word itself."""
+    settings = current().settings()
+    named = [settings.workflows_dir / f"{target}{suffix}" for suffix in (".yaml", ".yml")]
+    for path in (settings.root / target, *named):
+        if path.is_file():
+            inside = path.is_relative_to(settings.root)
+            return f"./{path.relative_to(settings.root)}" if inside else str(path)
+    return target
 
 
 @command(

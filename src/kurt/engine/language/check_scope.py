@@ -165,8 +165,12 @@ class ScopeCheck:
 
     def workflow(self, step: DraftStep, names: Names) -> None:
         """A `workflow` block."""
-        call = step.value["workflow"]
-        self._template(call.get("inputs"), (*step.path, "inputs"), names, stored=True)
+        inputs = step.value["workflow"].get("inputs")
+        if step.is_command:
+            for name, value in inputs.items():
+                self._template(value, step.input_place(name), names, stored=True)
+        else:
+            self._template(inputs, (*step.path, "inputs"), names, stored=True)
 
     def wait(self, step: DraftStep, names: Names) -> None:
         """A `wait` block."""

@@ -52,6 +52,8 @@ class DraftStep:
         places: where each normalised key stands.
         bodies: the lists of steps inside it: `steps`, `cases/<value>`, `default`, `fallback`.
         has_cases: it is a `switch` block with `cases`.
+        is_command: it is a `workflow` block that was written as a command.
+        texts: its inputs that were given as texts, to be read by their types.
     """
 
     path: DataPath
@@ -59,6 +61,8 @@ class DraftStep:
     places: dict[str, DataPath] = field(default_factory=dict[str, DataPath])
     bodies: dict[str, list[DraftStep]] = field(default_factory=dict[str, "list[DraftStep]"])
     has_cases: bool = False
+    is_command: bool = False
+    texts: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
 
     @property
     def name(self) -> str:
@@ -94,6 +98,10 @@ class DraftStep:
     def place(self, key: str) -> DataPath:
         """Where a normalised key stands, or would stand."""
         return self.places.get(key, (*self.path, key))
+
+    def input_place(self, name: str) -> DataPath:
+        """Where an input of a `workflow` block stands."""
+        return self.places.get(f"inputs/{name}", (*self.path, "inputs", name))
 
     def walk(self) -> Iterator[DraftStep]:
         """The step and all that are in it."""

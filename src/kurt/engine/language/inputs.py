@@ -81,14 +81,19 @@ def _from_texts(definition: WorkflowDefinition, texts: Iterable[str], faults: li
 def _add_text(values: JsonObject, name: str, text: str, spec: InputSpec | None) -> None:
     if spec is not None and spec.type == "list":
         values.setdefault(name, [])
-        values[name] += _list_text(text, spec)
+        values[name] += list_text(text, spec)
     elif name in values:
         raise ValueError("it is given twice")
     else:
         values[name] = parse_text(text, spec)
 
 
-def _list_text(text: str, spec: InputSpec) -> list[Any]:
+def list_text(text: str, spec: InputSpec) -> list[Any]:
+    """The items that a text adds to an input that is a list: those of a flow sequence, else the one item that it is.
+
+    Raises:
+        ValueError: it is no YAML.
+    """
     if text.lstrip().startswith("["):
         return list(_flow(text))
     return [parse_text(text, spec.items)]

@@ -17,6 +17,7 @@ from kurt.engine.language.drafter import make_draft
 from kurt.engine.language.faults import Report
 from kurt.engine.language.schema import FROZEN_FORMAT, WorkflowDefinition
 from kurt.engine.language.source import DataPath, decode, read_bytes, read_source
+from kurt.engine.language.started_runs import adopt_runs, read_texts
 from kurt.engine.suggestions import did_you_mean, listing
 from kurt.errors import DefinitionError, Fault
 from kurt.types import Json, JsonObject
@@ -138,6 +139,7 @@ class _Loader:
             return None
         draft = make_draft(report)
         if draft is not None:
+            adopt_runs(report, draft, self._root)
             check_inputs(report, draft)
             check_order(report, draft)
             ScopeCheck(report, draft, check_kinds(report, draft, self._kinds)).run()
@@ -161,12 +163,24 @@ class _Loader:
             file = self._file(report, place, target, path, trail)
             if file is not None:
                 call.update(target=file, is_file=True)
+                declared = self._inputs.get(file)
+                read_texts(report, step, declared if isinstance(declared, dict) else {})
                 self._check_inputs(report, step, file)
-        elif self._workflows is not None and target not in self._workflows:
+        else:
+            self._python(report, step, target)
+
+    def _python(self, report: Report, step: DraftStep, target: str) -> None:
+        """A registered workflow, which runs in the executor itself."""
+        read_texts(report, step, {})
+        if self._workflows is not None and target not in self._workflows:
             hint = did_you_mean(
                 target, self._workflows, "for a file write its path, as in `workflows/x.yaml`"
             )
-            report.add(place, f"there is no workflow named {target!r}", hint)
+            report.add(step.place("workflow"), f"there is no workflow named {target!r}", hint)
+        for key in ("env", "limits"):
+            if key in step.value:
+                message = f"`{key}` has no meaning for a Python workflow, which starts no process by itself"
+                report.add((*step.path, key), message, "remove it, or give it as an input", key=True)
 
     def _file(
         self, report: Report, place: DataPath, target: str, path: Path, trail: tuple[Path, ...]
@@ -206,11 +220,14 @@ class _Loader:
         for name in given:
             if name not in declared:
                 hint = did_you_mean(name, declared, f"its inputs are {listing(declared)}")
-                report.add((*step.path, "inputs", name), f"{file} has no input `{name}`", hint, key=True)
+                place = step.input_place(name)
+                report.add(place, f"{file} has no input `{name}`", hint, key=not step.is_command)
         for name, spec in declared.items():
             if isinstance(spec, dict) and spec.get("required") is True and name not in given:
                 report.add(
                     step.place("workflow"),
                     f"the input `{name}` of {file} is missing",
-                    f"add `inputs: {{{name}: ...}}`",
+                    f"add `args: {{input: [{name}=...]}}`"
+                    if step.is_command
+                    else f"add `inputs: {{{name}: ...}}`",
                 )
