@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import from_json
 
 from kurt.errors import ConfigError
 from kurt.llm import transport
@@ -213,7 +214,7 @@ def _answer(received: Received, endpoint: Endpoint) -> JsonObject:
     if received.status != _OK:
         raise refusal(received.status, received.headers, received.body, endpoint, time.time())
     try:
-        body: Any = json.loads(received.body)
+        body: Any = from_json(received.body)
     except ValueError as error:
         shown = hidden(received.body[:200].decode("utf-8", "replace"), endpoint)
         raise ServerError(

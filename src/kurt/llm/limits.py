@@ -238,6 +238,10 @@ class OwnPlaces:
         self._lock = threading.Lock()
 
     async def take(self, limit: RateLimit, tokens: list[int], corrections: list[Correction]) -> list[Place]:
+        return self.take_now(limit, tokens, corrections)
+
+    def take_now(self, limit: RateLimit, tokens: list[int], corrections: list[Correction]) -> list[Place]:
+        """The same at once."""
         now = time.monotonic()
         with self._lock:
             return [
@@ -295,13 +299,15 @@ class Limiter:
         """Wait until a call may begin."""
         expected = self._expected(request)
         while True:
-            place = await self._place(expected)
-            await asyncio.sleep(max(0.0, place.at - time.monotonic()))
+            place = self._place_now(expected) or await self._place(expected)
+            if (wait := place.at - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
             permit = Permit(self, place, expected)
             if permit.fresh() and time.monotonic() >= self._paused_until:
                 return permit
             self._correct(place, -expected)
-            await asyncio.sleep(max(0.0, self._paused_until - time.monotonic()))
+            if (wait := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
 
     def pause(self, seconds: float) -> None:
         """Let no call begin for a while, because the provider asks for it."""
@@ -324,6 +330,14 @@ class Limiter:
         prompt = sum(len(message.content) for message in request.messages) // _CHARS_PER_TOKEN
         answer = min(self._answer, request.max_tokens or self._answer)
         return min(prompt + int(answer), self.limit.tokens_per_minute)
+
+    def _place_now(self, expected: int) -> Place | None:
+        """A place without asking anybody else, where nobody waits before."""
+        if self._waiting or not isinstance(self._places, OwnPlaces):
+            return None
+        corrections, self._corrections = self._corrections, []
+        found = self._places.take_now(self.limit, [expected], corrections)
+        return found[0] if found else None
 
     async def _place(self, expected: int) -> Place:
         """A place; calls of the same loop that ask at the same time take theirs together."""

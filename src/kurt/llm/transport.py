@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from yarl import URL
 
 from kurt.llm.errors import AnswerError, ConnectionCutError, ModelTimeoutError
 
@@ -32,6 +33,7 @@ _CLOSING = 2.0
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
 _timeouts: dict[float, aiohttp.ClientTimeout] = {}
+_urls: dict[str, URL] = {}
 _proxies: dict[str, str | None] = {}
 _lock = threading.Lock()
 
@@ -75,10 +77,9 @@ async def post(
         AnswerError: the answer is too long.
     """
     session = _sessions.get(asyncio.get_running_loop()) or await _open()
-    url = endpoint.base_url + path
     try:
         async with session.post(
-            url,
+            _url(endpoint.base_url + path),
             data=body,
             headers=headers,
             timeout=_limits(seconds),
@@ -133,6 +134,13 @@ def _connection_error(endpoint: Endpoint, error: aiohttp.ClientError) -> Connect
             f"{endpoint.shown} is no address", type="NotReached", retryable=False, fatal=True
         )
     return ConnectionCutError(f"the connection to {where} was cut: {type(error).__name__}")
+
+
+def _url(text: str) -> URL:
+    found = _urls.get(text)
+    if found is None:
+        found = _urls[text] = URL(text)
+    return found
 
 
 def _limits(seconds: float) -> aiohttp.ClientTimeout:

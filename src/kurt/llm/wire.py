@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pydantic_core import to_json
+
 from kurt.llm.errors import AnswerError, ServerError
 from kurt.llm.strict import strict_schema
 from kurt.llm.types import Response, Usage
@@ -118,7 +120,12 @@ def read_embedding(
 
 
 def _dumped(body: JsonObject) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    try:
+        return to_json(body)
+    except (
+        ValueError
+    ):  # half of a pair of surrogates, which a text from somewhere may hold; JSON can write it escaped
+        return json.dumps(body).encode()
 
 
 def _openai_body(wire: Wire, request: Request) -> JsonObject:
