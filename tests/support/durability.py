@@ -276,7 +276,7 @@ class Account:
         for victim in victims:
             victim.kill()
         if self.url:
-            _end_terms(self.url, [victim.pid for victim in victims])
+            end_terms(self.url, [victim.pid for victim in victims])
         wait_until(
             lambda: not any(map(is_alive, processes)),
             5,
@@ -401,7 +401,7 @@ def _rows(project: Path, query: str, *values: str, url: str | None = None) -> li
         return connection.execute(query, values).fetchall()
 
 
-def _end_terms(url: str, pids: list[int]) -> None:
+def end_terms(url: str, pids: list[int]) -> None:
     """Let the leases of dead processes on Postgres end now, not half a minute later."""
     with psycopg.connect(url) as connection:
         connection.execute(

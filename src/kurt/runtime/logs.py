@@ -46,6 +46,8 @@ _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\w+) +\[((?:[^\[\
 _CONTINUED = re.compile(rb"\S+ INFO  \[-\] log continues after (\d+) bytes")
 _BLOCK = 64 * 1024
 _PAGE = 1024 * 1024
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # where nobody listens: standard error belongs to the command
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -148,7 +150,7 @@ class RunLog:
         with self._lock:
             error = self._append(data, len(rows))
         if error is not None:  # told without the lock: what is logged may come back to this very log
-            logging.getLogger(__name__).warning("cannot write %s: %s", self.path, error.strerror)
+            _log.warning("cannot write %s: %s", self.path, error.strerror)
 
     def hide(self, masker: Masker) -> None:
         """Mask with another masker from now on."""

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event
@@ -68,7 +69,8 @@ class Patience:
             if now < self._quiet_until:
                 return
             self._quiet_until = now + TELL_EVERY
-        self._say(storage_error(self._settings, context.original_exception))
+        # In no run's context: what is said concerns the process, and would land in that run's log.
+        Context().run(self._say, storage_error(self._settings, context.original_exception))
 
     def _passes(self, context: ExceptionContext) -> bool:
         error = context.original_exception

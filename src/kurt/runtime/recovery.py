@@ -138,7 +138,6 @@ def _unless_private(queue: str | None) -> str | None:
     return None if queue is None or queue.startswith((names.PRIVATE_PREFIX, "_dbos")) else queue
 
 
-@repeated
 def _row(database: SystemDatabase, run_id: str) -> Any:
     status = database.tables.workflow_status
     query = sa.select(
@@ -241,7 +240,10 @@ def place() -> tuple[str, str] | None:
     if context is None or not context.workflow_id:
         return None
     label = f"step-{context.curr_step_function_id}" if context.is_step() else RUN_LABEL
-    return root_of(context.workflow_id), label
+    try:
+        return root_of(context.workflow_id), label
+    except sa.exc.SQLAlchemyError:  # what is to be logged may be that very error; most ids tell it themselves
+        return context.workflow_id.partition(".")[0], label
 
 
 _roots: dict[str, str] = {}

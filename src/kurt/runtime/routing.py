@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -218,6 +218,11 @@ class _ProcessLog(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
         """Nothing to be done about it."""
+
+    def close(self) -> None:
+        """Also with what could not be written."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
