@@ -203,3 +203,38 @@ def test_fork_inside_a_block_that_was_tried_twice(language: Language) -> None:
     forked = fork(language, run, "items[a].s")
     assert forked.outputs == {"items": [2, 2], "block": 1}
     assert counts(language, "fi-") == {"a": 2, "b": 2, "one": 3, "two": 4, "three": 3}
+
+
+def test_run_attempt_is_the_same_everywhere_and_rises_with_retry(language: Language) -> None:
+    language.write(
+        f"""
+        steps:
+          - {step("in", "ra-file", '"${run.attempt}"')}
+          - {broken("b", "ra-b")}
+          - {step("then", "ra-then", '"${run.attempt}"')}
+        outputs: {{attempts: ["${{steps.in}}", "${{steps.then}}"]}}
+        """,
+        "parts/attempt.yaml",
+    )
+    run = language.run(
+        f"""
+        defaults: {{retry: {{max_attempts: 2, delay: 10ms, when: "run.attempt > 1"}}}}
+        steps:
+          - {step("before", "ra-before", '"${run.attempt}"')}
+          - name: block
+            parallel:
+              - {{name: file, workflow: parts/attempt.yaml}}
+              - name: items
+                foreach: {{items: [x], key: "${{item}}", on_item_error: collect}}
+                steps: [{broken("c", "ra-c")}, {step("d", "ra-d", '"${run.attempt}"')}]
+          - {step("after", "ra-after", '"${run.attempt}"')}
+        outputs: {{all: ["${{steps.before}}", "${{steps.block.file.attempts}}", "${{steps.block.items}}", "${{steps.after}}", "${{run.attempt}}"]}}
+        """
+    )
+    assert run.status == "failed"
+    assert (language.marks("ra-b"), language.marks("ra-c")) == (1, 1)
+    again = retry(language, run)
+    assert again.status == "failed"
+    assert language.marks("ra-c") == 3, "retry.when sees the new attempt inside an item too"
+    done = retry(language, run, "ra-b", "ra-c")
+    assert done.outputs == {"all": [1, [1, 3], [3], 3, 3]}, done.error

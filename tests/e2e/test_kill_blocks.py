@@ -154,6 +154,32 @@ outputs: {block: "${steps.block}"}
     assert set(durability.children(project, run).values()) == {"SUCCESS", "ERROR"}
 
 
+def test_the_number_of_the_run_stays_when_an_executor_dies(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil
+) -> None:
+    (project / "workflows" / "count.yaml").write_text(
+        """
+name: count
+steps:
+  - name: items
+    foreach: {items: [a], key: "${item}"}
+    steps:
+      - {name: one, type: python, call: "calls:call", args: ["${run.id}", one, [fails, hangs]]}
+      - {name: two, type: script, inputs: {n: "${run.attempt}"}, code: "result = n"}
+outputs: {items: "${steps.items}", attempt: "${run.attempt}"}
+"""
+    )
+    worker = spawn_kurt("worker", "start")
+    run = durability.submit(kurt, "workflows/count.yaml")
+    kurt("workflows", "wait", run, code=1)
+    kurt("workflows", "retry", run, "--background")
+    wait_until(lambda: durability.begun(project)["one"] == 2, 60)
+    Account(project).kill(worker)
+    spawn_kurt("worker", "start")
+    assert durability.outputs(kurt, run) == {"items": [2], "attempt": 2}
+    assert durability.begun(project) == {"one": 3}
+
+
 def log(project: Path, run: str) -> str:
     """The run's log."""
     file = project / ".kurt" / "logs" / f"workflow-{run}.log"

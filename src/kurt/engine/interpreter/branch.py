@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, Envelope, StepFailed, error_json
-from kurt.engine.language.analysis import paths_used, steps_used
+from kurt.engine.language.analysis import default_paths, paths_used, steps_used
 from kurt.runtime import durable, names
 from kurt.types import Json, JsonObject
 
@@ -118,7 +118,7 @@ def _payload(  # noqa: PLR0913 - where the child stands, and what it may see
     siblings: Sequence[WorkflowStep] = (),
 ) -> JsonObject:
     """What the child needs: where it stands, and those names in scope that its steps use."""
-    paths = paths_used(steps, extra=collect, siblings=siblings)
+    paths = paths_used(steps, extra=collect, siblings=siblings) | default_paths(context.definition)
     used = sorted({str(used[0]) for used in paths})
     scope = {name: frame.names[name] for name in used if name in frame.names and name not in _REBUILT}
     if "steps" in scope and (wanted := steps_used(paths)) is not None:

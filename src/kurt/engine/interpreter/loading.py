@@ -13,6 +13,7 @@ from kurt.config import is_secret, load_settings
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter.context import Around, Frame, Interpreter, WorkflowContext
 from kurt.engine.interpreter.progress import Progress
+from kurt.engine.language.analysis import default_paths, paths_used
 from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
 from kurt.engine.registry import kinds
 from kurt.errors import CredentialsError
@@ -37,11 +38,13 @@ class Loaded:
         payload: the run's stored input.
         definition: the workflow.
         places: each step by its pointer, with the list in which it stands.
+        asks_attempt: something in it depends on how often the run was started.
     """
 
     payload: JsonObject
     definition: WorkflowDefinition
     places: Mapping[str, tuple[WorkflowStep, Sequence[WorkflowStep]]]
+    asks_attempt: bool
 
 
 _loaded: OrderedDict[str, Loaded] = OrderedDict()
@@ -65,7 +68,7 @@ def load(owner_id: str, payload: JsonObject) -> Loaded:
         _loaded.move_to_end(owner_id)
         return known
     definition = WorkflowDefinition.from_frozen(payload["frozen"])
-    loaded = Loaded(payload, definition, _places(definition))
+    loaded = Loaded(payload, definition, _places(definition), _asks_attempt(definition))
     _loaded[owner_id] = loaded
     if len(_loaded) > _KEPT:
         _loaded.popitem(last=False)
@@ -82,25 +85,46 @@ def _places(definition: WorkflowDefinition) -> dict[str, tuple[WorkflowStep, Seq
     return places
 
 
-def run_context(payload: JsonObject, run_id: str, interpreter: Interpreter) -> WorkflowContext:
+def _asks_attempt(definition: WorkflowDefinition) -> bool:
+    """Whether `run.attempt` is looked up, or blocks that are tried again count by it."""
+    everything = [step for _, steps in definition.lists() for step in steps]
+    declared: JsonObject = {**definition.defaults.env, **definition.env, "outputs": definition.outputs}
+    used = paths_used(everything, extra=declared) | default_paths(definition)
+    asked = any(path[0] == "run" and path[1:2] in ((), ("attempt",)) for path in used)
+    return asked or any(step.has_attempts(definition) for step in definition.walk())
+
+
+async def run_context(payload: JsonObject, run_id: str, interpreter: Interpreter) -> WorkflowContext:
     """The context of a run of a file, whether a user or another file started it."""
     known = load(run_id, payload)
     if known.payload.get("attempt") != payload.get("attempt"):  # a retry, with the file as it was
         known = _loaded[run_id] = replace(known, payload=payload)
-    return _context(known, run_id, run_id, interpreter)
+    attempt = payload.get("attempt", 1) if "root" not in payload else await _attempt(known, payload["root"])
+    return _context(known, run_id, run_id, attempt, interpreter)
+
+
+async def _attempt(loaded: Loaded, root_id: str) -> int:
+    """How often the run that the user started has been started, as it stands with that run: a retry changes it there."""
+    if not loaded.asks_attempt:
+        return 1
+    given = await durable.inputs_of(root_id)
+    return given.get("attempt", 1) if isinstance(given, dict) else 1
 
 
 async def branch_context(payload: JsonObject, run_id: str, interpreter: Interpreter) -> WorkflowContext:
     """The context of an item or a branch."""
     owner = payload["owner"]
     loaded = _loaded.get(owner) or load(owner, await durable.inputs_of(owner))
-    context = _context(loaded, owner, run_id, interpreter)
+    attempt = await _attempt(loaded, payload["root"])
+    context = _context(loaded, owner, run_id, attempt, interpreter)
     context.prefix = payload["prefix"]
     context.around = Around.from_json(payload.get("around"))
     return context
 
 
-def _context(loaded: Loaded, owner_id: str, run_id: str, interpreter: Interpreter) -> WorkflowContext:
+def _context(
+    loaded: Loaded, owner_id: str, run_id: str, attempt: int, interpreter: Interpreter
+) -> WorkflowContext:
     payload, definition = loaded.payload, loaded.definition
     settings = current_settings()
     secrets = _secrets(definition, settings)
@@ -123,7 +147,7 @@ def _context(loaded: Loaded, owner_id: str, run_id: str, interpreter: Interprete
         interpreter=interpreter,
         outside=Around.from_json(payload.get("around")),
     )
-    context.run = _run_scope(context, payload)
+    context.run = _run_scope(context, payload, attempt)
     context.env = {**secrets, **_file_env(context, payload["inputs"])}
     return context
 
@@ -178,7 +202,7 @@ async def leave(context: WorkflowContext, status: str | None = None) -> None:
         progress.log.close()
 
 
-def _run_scope(context: WorkflowContext, payload: JsonObject) -> JsonObject:
+def _run_scope(context: WorkflowContext, payload: JsonObject, attempt: int) -> JsonObject:
     started = payload.get("submitted_at") or time.time()
     return {
         "id": context.root_id,
@@ -186,7 +210,7 @@ def _run_scope(context: WorkflowContext, payload: JsonObject) -> JsonObject:
         "started_at": datetime.fromtimestamp(started, UTC)
         .isoformat(timespec="seconds")
         .replace("+00:00", "Z"),
-        "attempt": payload.get("attempt", 1),
+        "attempt": attempt,
     }
 
 

@@ -32,7 +32,7 @@ async def run_declared(payload: JsonObject) -> JsonObject:
     """
     run_id = durable.current_run_id()
     with announced(run_id):
-        context = loading.run_context(payload, run_id, _INTERPRETER)
+        context = await loading.run_context(payload, run_id, _INTERPRETER)
         is_root = context.root_id == run_id
         if is_root:
             context.progress.started(context.definition.name)

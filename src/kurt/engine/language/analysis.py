@@ -12,7 +12,7 @@ from kurt.errors import ExpressionError
 from kurt.types import Json
 
 if TYPE_CHECKING:
-    from kurt.engine.language.schema import WorkflowStep
+    from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
 
 
 def paths_used(
@@ -40,6 +40,12 @@ def paths_used(
             seen.add(substitute)
             todo.append(by_name[substitute])
     return found
+
+
+def default_paths(definition: WorkflowDefinition) -> set[Path]:
+    """The paths that a file's `defaults` look up in each of its steps; their `env` is read with that of the file."""
+    retry = definition.defaults.retry
+    return set(expression_paths(retry.when)) if retry is not None else set()
 
 
 def names_used(
