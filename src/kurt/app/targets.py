@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kurt.config import load_settings
+from kurt.db import tenant
 from kurt.errors import CredentialsError, InputError, NotFoundError
 from kurt.runtime import names
 from kurt.types import JsonObject
@@ -150,12 +151,13 @@ def _all_secrets(definition: WorkflowDefinition, frozen: JsonObject) -> tuple[st
 
 def attributes(settings: Settings, *, kind: str, workflow: str, file: str | None = None) -> JsonObject:
     """Kurt's facts about a run, stored with it and shown in lists."""
+    whose = tenant.chosen.get() or tenant.tenant_of(settings)
     facts = {
         "kind": kind,
         "workflow": workflow,
         "file": file,
-        "user_id": settings.get("USER_ID"),
-        "workspace_id": settings.get("WORKSPACE_ID"),
+        "user_id": whose.user_id,
+        "workspace_id": whose.workspace_id,
     }
     return {key: value for key, value in facts.items() if value}
 

@@ -89,6 +89,17 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             hidden=hidden,
             help="The project's folder, or one below it.  [default: the working directory]",
         ),
+        *(
+            click.Option(
+                [f"--{name}"],
+                metavar="ID",
+                expose_value=False,
+                callback=_remember,
+                hidden=hidden,
+                help=f"Whose runs to show and to start: those of this {name} only.",
+            )
+            for name in ("user", "workspace")
+        ),
     ]
 
 

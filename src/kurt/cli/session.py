@@ -39,6 +39,8 @@ class Session:
         quiet: no progress and no hints.
         debug: errors show their traceback.
         project: folder of `--project`, or None for the working directory.
+        user: whose runs alone are shown, what `--user` says, or None.
+        workspace: likewise, what `--workspace` says.
         command: the command's full name as far as it is known, such as `kurt workflows run`.
     """
 
@@ -51,6 +53,8 @@ class Session:
         self.quiet = False
         self.debug = False
         self.project: str | None = None
+        self.user: str | None = None
+        self.workspace: str | None = None
         self.command = "kurt"
         self._mode: str | None = None
         self._settings: Settings | None = None
@@ -67,7 +71,8 @@ class Session:
 
             from kurt.config import load_settings
 
-            overrides = {"FORMAT": self.format} if self.format else None
+            given = {"FORMAT": self.format, "USER_ID": self.user, "WORKSPACE_ID": self.workspace}
+            overrides = {key: value for key, value in given.items() if value}
             self._settings = load_settings(Path(self.project) if self.project else None, overrides=overrides)
             if self._on_settings is not None:
                 self._on_settings(self._settings)

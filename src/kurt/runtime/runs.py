@@ -10,16 +10,19 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kurt.db.tenant import scope_of
 from kurt.errors import AmbiguousIdError, NotFoundError
 from kurt.runtime import names, run_rows, step_rows
 from kurt.runtime.reading import Opaque, Page, QueueDepth, Run, Step, decode
 from kurt.runtime.run_query import Dialect, RunQuery, Sql, branches
+from kurt.runtime.scope import add_scope, includes, narrowed
 from kurt.runtime.states import PENDING, shown_state
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from kurt.config import Settings
+    from kurt.db.tenant import Tenant
     from kurt.types import Json
 
 __all__ = ["Opaque", "Page", "QueueDepth", "Run", "RunQuery", "RunReader", "Step", "open_reader"]
@@ -64,7 +67,7 @@ def open_reader(settings: Settings) -> Generator[RunReader]:
 
         source = PostgresSource(settings)
     try:
-        yield RunReader(source)
+        yield RunReader(source, scope_of(settings))
     finally:
         source.close()
 
@@ -74,15 +77,19 @@ class RunReader:
 
     Args:
         source: the connection.
+        scope: whose runs alone there are; None for everybody's.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, scope: Tenant | None = None) -> None:
         self._source = source
+        self._scope = scope
         self._dialect = source.dialect
 
     def list(self, query: RunQuery | None = None) -> list[Run]:
         """The runs that a query asks for, newest first, without their outputs."""
-        query = query or RunQuery()
+        query = narrowed(query or RunQuery(), self._scope)
+        if query.parent is not None and self._scope is not None:
+            self.result(query.parent)
         live = self._source.alive(self.pending_owners()) if query.wants_owners else set[str]()
         statement, values = run_rows.listing(query, branches(query, self._dialect, live), self._dialect)
         return self._runs(self._source.rows(statement, values), live if query.wants_owners else None)
@@ -210,12 +217,19 @@ class RunReader:
 
     def _find(self, run_id: str) -> Run | None:
         found = self._runs(self._source.rows(run_rows.SINGLE, (run_id,)), None)
-        return found[0] if found else None
+        return found[0] if found and self._is_shown(found[0]) else None
+
+    def _is_shown(self, run: Run) -> bool:
+        """Whether it is in scope; a child is where its parent is."""
+        if self._scope is None or includes(self._scope, run):
+            return True
+        return run.parent_id is not None and self._find(run.parent_id) is not None
 
     def _by_prefix(self, prefix: str) -> str:
         sql = Sql()
         sql.add("w.parent_workflow_id IS NULL")
         self._dialect.prefix(sql, prefix)
+        add_scope(sql, self._scope, self._dialect)
         rows = self._source.rows(
             f"SELECT w.workflow_uuid FROM @workflow_status w {sql.where}"  # noqa: S608 - constants
             f" ORDER BY w.workflow_uuid LIMIT {_SHOWN_MATCHES + 1}",
