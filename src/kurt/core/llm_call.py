@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kurt.core.answers import Metrics
@@ -14,6 +14,7 @@ from kurt.core.hooks import StepHooks, flattened, tell
 from kurt.core.row_traces import RowTraces, labels_of
 from kurt.core.rows import FAILED, KIND, SKIPPED, SUCCEEDED, RowLeftError, Rows
 from kurt.core.terms import caller_of
+from kurt.core.tracking import ERROR, StepProgress, TrackingHooks, count, outcome
 from kurt.errors import KurtError, StepError, UsageError
 from kurt.llm.errors import BudgetSpentError
 from kurt.runtime import serializer
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 STATUS = {SUCCEEDED: "success", FAILED: "error", SKIPPED: "skipped"}
 """How a row's state is called in the frame."""
+
+
+_SHOW_EVERY = 0.1
+"""Seconds between two looks of watchers at the rows; the end is always shown."""
 
 
 class Call:
@@ -53,9 +58,15 @@ class Call:
         self._table = table
         self._columns = {name: table.cells(name) for name in step.input_columns}
         self._order = _order(step, table, priority)
-        self._hooks = flattened(step.hooks)
+        self._hooks = [hook for hook in flattened(step.hooks) if not isinstance(hook, TrackingHooks)]
+        self._tracking = next(
+            (hook for hook in flattened(step.hooks) if isinstance(hook, TrackingHooks)), TrackingHooks()
+        )
+        self._progress: StepProgress | None = None
+        self._shown_at = 0.0
         self._errors: list[str] = []
         self._successful = 0
+        self._batch = batch
         self._traces = RowTraces(step.name, batch, labels_of(self._hooks))
         self._caller: Caller | None = None
         self._end: Exception | None = None
@@ -67,6 +78,7 @@ class Call:
     async def rows(self) -> dict[int, JsonObject]:
         """Do the rows; their checkpoints by index."""
         step, total = self._step, self._table.length
+        await self._begin_tracking()
         self._tell_now("on_start", {"step_name": step.name, "total": total, "concurrency": step.concurrency})
         try:
             await self._traces.prepare()
@@ -85,6 +97,27 @@ class Call:
                 "errors": self._errors,
             }
             self._tell_now("on_end", facts)
+            await self._end_tracking()
+
+    async def _begin_tracking(self) -> None:
+        if self._batch is None:
+            return
+        tracking = self._tracking
+        self._progress = await _beside(
+            lambda: tracking.tracker.start_step(
+                self._step.name, step_type=tracking.step_type, total=self._table.length
+            )
+        )
+
+    async def _end_tracking(self) -> None:
+        progress = self._progress
+        if progress is None:
+            return
+        status = outcome(progress.success, progress.error)
+        if progress.current < progress.total:
+            status = ERROR
+        message = None if self._end is None else text_of_error(self._end)
+        await _beside(lambda: self._tracking.tracker.end_step(progress.name, status=status, error=message))
 
     async def _work(self, index: int) -> JsonObject:
         """One row: its checkpoint."""
@@ -150,13 +183,35 @@ class Call:
         return {**envelope, "error": {"type": "Skipped", "message": reason}}
 
     def _stored(self, index: int, envelope: JsonObject, replayed: bool) -> None:
-        del index, replayed
+        if self._progress is not None:
+            self._show(index, envelope, replayed)
         if envelope["state"] == SUCCEEDED:
             self._successful += 1
         elif envelope["state"] == FAILED:
             self._errors.append(envelope["error"]["message"])
             if self._step.on_row_error == "fail":
                 self._rows.stop()
+
+    def _show(self, index: int, envelope: JsonObject, replayed: bool) -> None:
+        """A row is over: count it for those who watch; a failure is logged once, with its text."""
+        progress = self._progress
+        assert progress is not None  # noqa: S101 - the caller has looked
+        count(progress, STATUS[envelope["state"]], envelope.get("latency_ms"))
+        for name in ("tokens_in", "tokens_out", "cost"):
+            if envelope.get(name) is not None:
+                progress.facts[name] = progress.facts.get(name, 0) + envelope[name]
+        tracker = self._tracking.tracker
+        if time.monotonic() - self._shown_at > _SHOW_EVERY:
+            self._shown_at = time.monotonic()
+            tracker.changed(progress)
+        if envelope["state"] == FAILED and not replayed:
+            error = envelope["error"]
+            tracker.log(
+                f"row {index} failed: {error['type']}: {error['message']}",
+                level="error",
+                step_name=self._step.name,
+                metadata={"row": index, "attempts": envelope["attempt"]},
+            )
 
     async def _tell(
         self, index: int, event: str | None, facts: dict[str, Any], status: str, error: str | None
@@ -229,6 +284,12 @@ def _order(step: LLMStep, table: Table, priority: str | Sequence[float] | None) 
             f"the priority of step {step.name!r} must be a column or one number for each of {table.length} rows"
         )
     return sorted(range(table.length), key=lambda index: (numbers[index], index))
+
+
+async def _beside(action: Callable[[], Any]) -> Any:
+    """Do what blocks for a moment in a thread, in the present context."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(action))
 
 
 def _tell_all(hooks: list[StepHooks], tales: list[tuple[str, dict[str, Any]]]) -> None:

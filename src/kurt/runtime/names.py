@@ -43,6 +43,7 @@ EVENT_KEYS = (
     "stage_total",
     "stage_current",
     "stage_status",
+    "steps",
     "waiting_for",
     "items",
 )
