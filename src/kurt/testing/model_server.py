@@ -186,7 +186,9 @@ class ModelServer:
         self.stop()
 
     async def _open(self) -> web.ServerRunner:
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=_STOPPING)
+        runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=_STOPPING
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=1024)
         await site.start()
@@ -268,9 +270,13 @@ class ModelServer:
             return await _cut(request, body, headers, fault.cut_after)
         response = web.Response(status=status, body=body, headers=headers)
         await response.prepare(request)
-        await response.write_eof()
         arrival.status = status
         arrival.delivered = request.transport is not None and not request.transport.is_closing()
+        try:
+            await response.write_eof()  # whoever asked may look at the log before this returns
+        except OSError:
+            arrival.delivered = False
+            raise
         return response
 
     async def _control(self, request: web.BaseRequest) -> web.Response:

@@ -45,7 +45,9 @@ class Interface:
             texts = body.get("input", "")
             return str(texts[0] if isinstance(texts, list) and texts else texts)
         messages = body.get("messages") or [{}]
-        return str(next((each for each in messages if each.get("role") == "user"), messages[0]).get("content"))
+        return str(
+            next((each for each in messages if each.get("role") == "user"), messages[0]).get("content")
+        )
 
     def schema_fault(self, body: JsonObject) -> Fault | None:
         """The refusal of a schema that promises more than it says."""
