@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,85 @@ def test_recovered_resumed_and_forked_work_stays_on_its_queue(
     who = durability.executors_of(project)
     assert {run for run, pid in who.items() if pids.get(pid) == "gpu"} == {"own"}
     assert {pids.get(pid) for run, pid in who.items() if run != "own"} == {"default"}
+
+
+FAILING = """
+name: failing
+steps:
+  - name: rows
+    foreach: {items: [a, b], max_concurrent: 2, on_item_error: collect}
+    steps:
+      - {name: one, type: python, call: "effects:work", args: ["${run.id}", "${item}.one"]}
+      - {name: broken, type: python, call: "mending:work", args: ["${run.id}", "${item}.broken"]}
+  - {name: other, workflow: one.yaml}
+  - {name: last, type: python, call: "mending:work", args: ["${run.id}", last]}
+outputs: {rows: "${steps.rows}", last: "${steps.last}"}
+"""
+
+MENDING = """
+from pathlib import Path
+
+import effects
+
+
+def work(run, name):
+    value = effects.work(run, name)
+    if not Path("mended").exists():
+        raise ValueError(f"{name} is broken")
+    return value
+"""
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_a_worker_takes_nothing_of_other_queues_whatever_happens_to_it(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil, url: str | None
+) -> None:
+    (project / "workflows" / "failing.yaml").write_text(FAILING)
+    (project / "mending.py").write_text(MENDING)
+    account = Account(project, url)
+    kurt("queues", "create", "gpu")
+    gpu = spawn_kurt("worker", "start", "--queues", "gpu")
+    default = spawn_kurt("worker", "start", "--queues", "default")
+    wait_until(lambda: durability.live(project, url) == {gpu.pid, default.pid}, 20, what="both workers")
+    words = ["workflows", "run", "--background", "--run-id"]
+    kurt(*words, "retried", "workflows/failing.yaml")
+    kurt("workflows", "wait", "retried", code=1)
+    (project / "mended").touch()
+    kurt("workflows", "retry", "retried", "--background")
+    assert durability.outputs(kurt, "retried")["last"] == "fx:last"
+    forks = [
+        kurt.json("workflows", "fork", "retried", *start, "--background")["run_id"]
+        for start in ([], ["--from", "rows"], ["--from", "last"])
+    ]
+    for fork in forks:
+        assert durability.outputs(kurt, fork)["last"] == "fx:last"
+    # A foreground run that is killed goes to the queue it was given, and so does what a worker loses.
+    front = spawn_kurt("workflows", "run", "workflows/rows.yaml", "--run-id", "front")
+    kurt(*words, "killed", "workflows/rows.yaml")
+    kurt(*words, "cancelled", "workflows/rows.yaml")
+    for run in ("front", "killed", "cancelled"):
+        wait_until(lambda: durability.begun(project, run).keys() >= HELD, 30)  # noqa: B023 - used at once
+    kurt("workflows", "cancel", "cancelled")
+    account.kill(front, default)
+    for run in ("front", "killed"):
+        queued = lambda: kurt.json("workflows", "status", run)["status"] == "queued"  # noqa: B023, E731 - used at once
+        wait_until(queued, 20, what=f"{run} to be handed back")
+    begun = durability.begun(project)
+    kurt(*words, "own", "workflows/one.yaml", "--queue", "gpu")  # it is looked for after all the others
+    assert durability.outputs(kurt, "own") == {"one": "fx:one"}
+    assert durability.begun(project) - begun == Counter(one=1)
+    successor = spawn_kurt("worker", "start", "--queues", "default")
+    resumed = kurt.json("workflows", "resume", "cancelled", "--background")
+    assert resumed["queue"] == "default"
+    for run in ("front", "killed", "cancelled"):
+        assert durability.outputs(kurt, run) == OUTPUTS
+    who = durability.executors_of(project, url)
+    assert {run for run, pid in who.items() if pid == gpu.pid} == {"own"}
+    assert set(who.values()) <= {gpu.pid, default.pid, front.pid, successor.pid}
+    gpu.signal(signal.SIGTERM)
+    assert gpu.wait(20) == 0, gpu.stderr
 
 
 def test_a_run_does_not_wait_for_its_own_place_in_the_queue(
