@@ -30,6 +30,12 @@ def history(bench: Bench) -> list[Figure]:
                 "list full": full.measure("workflows", "list"),
                 "list failed": bench.measure("workflows", "list", "--status", "failed"),
                 "list failed full": full.measure("workflows", "list", "--status", "failed"),
+                "list name": bench.measure("workflows", "list", "--name", "nothing"),
+                "list name full": full.measure("workflows", "list", "--name", "nothing"),
+                "list user": bench.measure("workflows", "list", "--user", "nobody"),
+                "list user full": full.measure("workflows", "list", "--user", "nobody"),
+                "list workspace": bench.measure("workflows", "list", "--workspace", "none"),
+                "list workspace full": full.measure("workflows", "list", "--workspace", "none"),
                 "status": bench.measure("workflows", "status", recent),
                 "status full": full.measure("workflows", "status", example),
             }

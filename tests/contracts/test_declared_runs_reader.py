@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from kurt.config import Settings
 from kurt.db.engine import system_engine
 from kurt.errors import StorageError
-from kurt.runtime import names, serializer
+from kurt.runtime import names, run_rows, serializer
 from kurt.runtime.leases import open_lease
+from kurt.runtime.readers_postgres import PostgresSource
 from kurt.runtime.readers_sqlite import SqliteSource
+from kurt.runtime.run_query import branches
 from kurt.runtime.runs import RunQuery, RunReader, open_reader
 
 START = 1_795_000_000_000  # milliseconds
@@ -111,6 +113,51 @@ def test_a_declared_run_has_the_name_of_its_file_and_its_outputs(reader: RunRead
     assert run.outputs == output["outputs"]
     assert run.summary == {"items_failed": 3, "items": 200}
     assert run.to_json()["summary"] == {"items_failed": 3, "items": 200}
+
+
+def test_runs_are_found_by_each_of_their_names_once_and_by_user_and_workspace(
+    reader: RunReader, add_run: Insert
+) -> None:
+    facts = {"workflow": "Nightly", "user_id": "ana", "workspace_id": "w1"}
+    add_run("r1", status="SUCCESS", created_at=START + 1, attributes=facts)
+    add_run("r2", status="ERROR", created_at=START + 2, attributes={"workflow": names.RUN_WORKFLOW})
+    add_run("r3", status="ERROR", created_at=START + 3, attributes={}, authenticated_user="ana")
+
+    def found(**query: Any) -> list[str]:
+        return [run.id for run in reader.list(RunQuery(**query))]
+
+    assert found(name="Nightly") == ["r1"]
+    assert found(name=names.RUN_WORKFLOW) == ["r3", "r2", "r1"]
+    assert found(name=names.RUN_WORKFLOW, limit=1, offset=1) == ["r2"]
+    assert found(name=names.RUN_WORKFLOW, status=("succeeded", "failed"), reverse=True) == ["r1", "r2", "r3"]
+    assert found(user="ana") == ["r3", "r1"]
+    assert found(workspace="w1") == ["r1"]
+    assert found(name="other") == found(user="bob") == found(workspace="w2") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (RunQuery(), "kurt_runs_newest"),
+        (RunQuery(name="none"), "kurt_runs_shown_name"),
+        (RunQuery(name="none"), "kurt_runs_name"),
+        (RunQuery(name="none", status=("succeeded",)), "kurt_runs_shown_name"),
+        (RunQuery(user="nobody"), "kurt_runs_user"),
+        (RunQuery(workspace="none"), "kurt_runs_workspace"),
+    ],
+)
+def test_a_listing_is_served_by_an_index(database: Settings, query: RunQuery, index: str) -> None:
+    source = SqliteSource(database) if database.is_sqlite else PostgresSource(database)
+    try:
+        statement, values = run_rows.listing(query, branches(query, source.dialect, set()), source.dialect)
+        if not database.is_sqlite:
+            source.rows(
+                "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_sort', 'off', false)"
+            )
+        plan = source.rows(f"{'EXPLAIN QUERY PLAN' if database.is_sqlite else 'EXPLAIN'} {statement}", values)
+    finally:
+        source.close()
+    assert index in str(plan)
 
 
 def test_a_list_shows_what_failed_without_failing_the_run(reader: RunReader, add_run: Insert) -> None:

@@ -108,6 +108,7 @@ DATA = {
     " VALUES ('r', 'extract', 3, 1, 'succeeded', 0.25, '2026-01-01 00:00:00')",
     "20261121_003": "INSERT INTO documents (id, uri, created_at, updated_at)"
     " VALUES ('doc-1', 'https://example.com/', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "20261121_004": "INSERT INTO llm_limits VALUES ('rate', '{}', '2026-01-01 00:00:00')",
 }
 """A row for each revision, written when the database has just that revision."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from kurt.errors import UsageError
@@ -132,8 +133,15 @@ class Dialect:
             sql.add("starts_with(w.workflow_uuid, ?)", prefix)
 
 
-def _filters(query: RunQuery, dialect: Dialect, stored: str | None = None) -> Sql:
-    """All conditions of a query for one stored state, or for all of them, but those on the owner."""
+def _filters(query: RunQuery, dialect: Dialect, stored: str | None, *, shown: bool) -> Sql:
+    """All conditions of a query but those on the owner.
+
+    Args:
+        query: what is asked for.
+        dialect: of the back end.
+        stored: one state as it is stored, or None for all of them.
+        shown: whether a name is the one that people see, or else the one that only DBOS knows.
+    """
     sql = Sql()
     if query.parent is not None:
         sql.add("w.parent_workflow_id = ?", query.parent)
@@ -144,7 +152,7 @@ def _filters(query: RunQuery, dialect: Dialect, stored: str | None = None) -> Sq
         # the index of all runs that no other run started.
         sql.add("coalesce(w.parent_workflow_id, '') = ''")
     if query.name is not None:
-        sql.add(f"({dialect.attribute.format('workflow')} = ? OR w.name = ?)", query.name, query.name)
+        _name(query.name, sql, dialect, shown=shown)
     if query.queue is not None:
         _queue(query.queue, sql, dialect)
     if query.user is not None:
@@ -157,6 +165,15 @@ def _filters(query: RunQuery, dialect: Dialect, stored: str | None = None) -> Sq
     if stored is not None:
         sql.add(_CONDITIONS[stored])
     return sql
+
+
+def _name(name: str, sql: Sql, dialect: Dialect, *, shown: bool) -> None:
+    """One of the two names of a run, each of which has its index; no run has both."""
+    seen = f"coalesce({dialect.attribute.format('workflow')}, w.name)"
+    if shown:
+        sql.add(f"{seen} = ?", name)
+    else:
+        sql.add(f"w.name = ? AND {seen} <> ?", name, name)
 
 
 def _queue(queue: str, sql: Sql, dialect: Dialect) -> None:
@@ -186,18 +203,18 @@ def _columns(query: RunQuery, sql: Sql) -> None:
 
 
 def branches(query: RunQuery, dialect: Dialect, live: set[str]) -> list[Sql]:
-    """One set of conditions for each stored state; their union is what the query asks for.
+    """Sets of conditions, each of which an index serves; their union is what the query asks for, nothing twice.
 
     Args:
         query: what is asked for.
         dialect: of the back end.
         live: owners of pending runs that live, as far as `query.wants_owners`.
     """
-    if not query.status:
-        return [_filters(query, dialect)]
     found: list[Sql] = []
-    for stored in dict.fromkeys(stored_state(state) for state in query.status):
-        sql = _filters(query, dialect, stored)
+    states = dict.fromkeys(stored_state(state) for state in query.status) or (None,)
+    names_of = (True, False) if query.name is not None else (True,)
+    for stored, shown in product(states, names_of):
+        sql = _filters(query, dialect, stored, shown=shown)
         if stored == PENDING and query.wants_owners:
             _owned(sql, set(query.status), sorted(live))
         found.append(sql)
