@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 
@@ -205,3 +207,37 @@ def test_types_are_kept_and_text_is_json(prepared: Language) -> None:
         {"v": value},
     )
     assert outputs == {"a": value, "t": "true null 1.5 [1, [2]] {} ü", "stdin": value}
+
+
+def test_a_child_run_is_given_only_the_steps_that_it_uses(language: Language) -> None:
+    run = language.run(
+        """
+        steps:
+          - {name: large, type: script, code: "result = 'x' * 200_000"}
+          - {name: small, type: script, code: "result = [1, 2]"}
+          - name: items
+            foreach: {items: "${steps.small}", as: n}
+            steps:
+              - {name: one, type: script, inputs: {n: "${n}", all: "${steps.small}"}, code: "result = n + sum(all)"}
+              - {name: two, type: script, inputs: {n: "${steps.one}"}, code: "result = n"}
+          - name: whole
+            foreach: {items: [1], as: n}
+            steps:
+              - {name: one, type: script, inputs: {steps: "${steps}"}, code: "result = len(steps['large'])"}
+              - {name: two, type: script, inputs: {n: "${steps.one}"}, code: "result = n"}
+        outputs: {items: "${steps.items}", whole: "${steps.whole}"}
+        """
+    )
+    assert run.outputs == {"items": [4, 5], "whole": [200_000]}, run.error
+    query = (
+        "SELECT s.attributes, length(i.inputs) FROM workflow_input i JOIN workflow_status s USING (workflow_uuid)"
+        " WHERE s.workflow_uuid LIKE ? || '.%'"
+    )
+    with contextlib.closing(sqlite3.connect(language.root / ".kurt" / "kurt.sqlite")) as connection:
+        sizes = {
+            json.loads(attributes)["kurt"]["path"]: size
+            for attributes, size in connection.execute(query, (run.id,))
+        }
+    assert sizes.keys() == {"items[0]", "items[1]", "whole[0]"}
+    assert max(sizes["items[0]"], sizes["items[1]"]) < 1000
+    assert sizes["whole[0]"] > 200_000
