@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
