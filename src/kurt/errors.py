@@ -114,12 +114,12 @@ class DefinitionError(UsageError):
 
     def __init__(self, faults: list[Fault], message: str | None = None) -> None:
         self.faults = faults
-        count = f"{len(faults)} fault" + ("" if len(faults) == 1 else "s")
+        count = f"{len(faults)} error" + ("" if len(faults) == 1 else "s")
         where = next((fault.file for fault in faults if fault.file), None)
         super().__init__(message or (f"{where} has {count}" if where else f"the workflow has {count}"))
 
     def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "faults": [fault.to_json() for fault in self.faults]}
+        return {**super().to_json(), "errors": [fault.to_json() for fault in self.faults]}
 
 
 class NotFoundError(KurtError):

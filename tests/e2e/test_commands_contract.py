@@ -140,7 +140,7 @@ def test_errors_are_one_object_on_stderr(
     (line,) = done.stderr.splitlines()
     found = json.loads(line)
     assert set(found) == {"error"}
-    assert ERROR <= set(found["error"]) <= ERROR | {"causes", "faults"}
+    assert ERROR <= set(found["error"]) <= ERROR | {"causes", "errors"}
     assert found["error"]["code"] == error
     for_people = language.here(*argv, code=code)
     assert for_people.stderr.startswith(("error: ", "Usage: "))

@@ -132,8 +132,8 @@ def test_ten_mistakes_give_ten_messages(language: Language) -> None:
     assert validated.stderr.count("hint:") >= 10
     started = language.kurt("workflows", "run", name, "--format", "json", code=2)
     error = started.error()
-    assert (error["code"], len(error["faults"])) == ("definition", 10)
-    assert all(fault["line"] and fault["column"] and fault["hint"] for fault in error["faults"])
+    assert (error["code"], len(error["errors"])) == ("definition", 10)
+    assert all(fault["line"] and fault["column"] and fault["hint"] for fault in error["errors"])
     assert language.kurt("workflows", "run", name, "--background", code=2).stdout == ""
     assert not language.client.list(name="ten")
 

@@ -194,7 +194,7 @@ def test_validate_data_by_schema(run: Run, here: Path) -> None:
     (here / "schema.json").write_text('{"items": {"properties": {"n": {"maximum": 2}}}}')
     result = run("validate", "--data", "@rows.json", "--schema", "schema.json", code=1)
     assert result.stdout == "$[0].n: 3 breaks the rule 'maximum': 2\n"
-    assert "the data has 1 fault" in result.stderr
+    assert "the data has 1 error" in result.stderr
     assert run("validate", "--schema", "schema.json", stdin="[]").stdout == ""
 
 
@@ -212,7 +212,7 @@ def test_validate_lists_faults_as_json(run: Run) -> None:
     faults = [{"path": "$", "message": "the key 'a' is missing"}]
     assert value(result) == faults
     error = json.loads(result.stderr)["error"]
-    assert (error["code"], error["faults"]) == ("invalid_data", faults)
+    assert (error["code"], error["errors"]) == ("invalid_data", faults)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_validate_files_with_faults(run: Run, files: Path) -> None:
     assert "good is valid\n" in result.stderr
     assert "workflows/bad.yaml:3:21: unknown step kind 'clii'" in result.stderr
     assert "'nobody'" in result.stderr
-    assert "error: workflows/bad.yaml has 2 faults" in result.stderr
+    assert "error: workflows/bad.yaml has 2 errors" in result.stderr
     result = run("validate", "bad", env={"KURT_FORMAT": "json"}, code=2)
     assert [(fault["line"], fault["severity"]) for fault in value(result)] == [(3, "error"), (4, "error")]
 

@@ -74,10 +74,10 @@ def test_every_fault_of_a_file_is_shown_with_its_place(fail: Callable[..., Resul
         "  hint: did you mean steps?",
         "w.yaml:4:1: warning: never used",
         "no place",
-        "error: w.yaml has 3 faults",
+        "error: w.yaml has 3 errors",
     ]
     described = json.loads(fail(errors.DefinitionError(faults), "--format", "json").stderr)["error"]
-    assert [fault["line"] for fault in described["faults"]] == [3, 4, None]
+    assert [fault["line"] for fault in described["errors"]] == [3, 4, None]
 
 
 class TestClick:

@@ -146,7 +146,7 @@ def test_aliases_cannot_expand_without_bounds() -> None:
 
 
 def test_size_is_limited(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="1 fault"):
+    with pytest.raises(DefinitionError, match="1 error"):
         decode(b"a" * (MAX_BYTES + 1), "x.yaml")
     assert "longer than" in faults_of("a" * (MAX_BYTES + 1))[0].message
 

@@ -171,8 +171,8 @@ def test_wrong_combinations_are_usage_errors(against: dict[str, Any], message: s
 def test_the_error_carries_all_faults() -> None:
     error = InvalidDataError(validate({}, required=["a", "b"]))
     assert error.exit_code == 1
-    assert error.message == "the data has 2 faults, the first at $: the key 'a' is missing"
-    assert [fault["message"] for fault in error.to_json()["faults"]] == [
+    assert error.message == "the data has 2 errors, the first at $: the key 'a' is missing"
+    assert [fault["message"] for fault in error.to_json()["errors"]] == [
         "the key 'a' is missing",
         "the key 'b' is missing",
     ]

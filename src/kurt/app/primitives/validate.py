@@ -26,12 +26,12 @@ class InvalidDataError(DataError):
 
     def __init__(self, faults: Sequence[DataFault]) -> None:
         self.faults = list(faults)
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         first = faults[0]
         super().__init__(f"the data has {count}, the first at {first.path}: {first.message}")
 
     def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "faults": [fault.to_json() for fault in self.faults]}
+        return {**super().to_json(), "errors": [fault.to_json() for fault in self.faults]}
 
 
 TYPES: Final[dict[str, Callable[[Json], bool]]] = {
