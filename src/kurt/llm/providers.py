@@ -236,7 +236,7 @@ def _unknown(model: str) -> ConfigError:
 
     name, slash, rest = model.partition("/")
     close = get_close_matches(name, [*PROVIDERS, *_OTHER_NAMES], n=1)
-    if slash and close:
+    if slash and rest and close:
         hint = f"did you mean {close[0]}/{rest}?"
     else:
         hint = f"write provider/model with one of {', '.join(PROVIDERS)}, or set LLM.BASE_URL for a server of your own"
