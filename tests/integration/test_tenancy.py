@@ -13,7 +13,7 @@ from dbos import DBOS, SetWorkflowID
 from kurt.app.session import destroy_dbos, init_dbos
 from kurt.config import Settings, load_settings
 from kurt.core.tenancy import Tenant, current_tenant, tenant, tenant_attributes
-from kurt.core.transaction import transaction
+from kurt.core.transactions import transaction
 from kurt.db.models import Document
 from kurt.db.sessions import dispose_engines, managed_session
 from kurt.errors import NotFoundError

@@ -18,7 +18,7 @@ from dbos import DBOS, DBOSConfig
 
 from kurt.app.session import destroy_dbos, init_dbos
 from kurt.config import Settings
-from kurt.core.transaction import transaction
+from kurt.core.transactions import transaction
 from kurt.db.engine import system_engine
 from kurt.db.models import Document
 from kurt.db.sessions import dispose_engines, get_engine, managed_session
@@ -208,7 +208,7 @@ from dbos import DBOS
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from kurt.core import destroy_dbos, init_dbos
-from kurt.core.transaction import transaction
+from kurt.core.transactions import transaction
 from kurt.db import managed_session
 from kurt.db.models import Document
 

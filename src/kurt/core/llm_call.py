@@ -21,7 +21,7 @@ from kurt.runtime import serializer
 
 if TYPE_CHECKING:
     from kurt.core.frames import Table
-    from kurt.core.llm_step import LLMStep
+    from kurt.core.llm_steps import LLMStep
     from kurt.runtime.step_batch import StepBatch
     from kurt.types import JsonObject
 

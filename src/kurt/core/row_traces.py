@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kurt.errors import KurtError
+from kurt.runtime import place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from kurt.core.answers import Metrics
     from kurt.core.hooks import StepHooks
     from kurt.core.tracing import TraceWriter
-    from kurt.llm.types import Attempt
+    from kurt.llm.types import Attempt, EmbedResponse
     from kurt.runtime.step_batch import StepBatch
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class RowTraces:
             _log.warning("calls of step %r are not traced: %s", self._step, error.message)
             return
         self._writer = writer
-        user_id, workspace_id = _tenant()
+        user_id, workspace_id = tenant()
         self.place = {
             "run_id": run_id,
             "scope": scope,
@@ -125,7 +127,7 @@ class RowTraces:
     def _row(self, row: int, number: int, prompt: str, **facts: Any) -> Any:
         from kurt.core.tracing import TraceRow  # noqa: PLC0415 - as above
 
-        found = {
+        found: dict[str, Any] = {
             "provider": self._labels.provider,
             **self.place,
             "row": row,
@@ -142,6 +144,32 @@ class RowTraces:
 
         self._made[row] = attempt.number
         await self._writer.finished(row_of(attempt, **self.place, row=row))
+
+    async def call_over(
+        self,
+        row: int,
+        number: int,
+        prompt: str,
+        started_at: float,
+        response: EmbedResponse | None,
+        error: Exception | None,
+    ) -> None:
+        """A call that makes vectors is over."""
+        if self._writer is None:
+            return
+        from kurt.core.calling import text_of_error, type_of_error  # noqa: PLC0415 - the modules know each other
+
+        ended_at = time.time()
+        facts: dict[str, Any] = {
+            "state": "succeeded" if error is None else "failed",
+            **_vector_facts(response, None),
+            "latency_ms": (ended_at - started_at) * 1000,
+            "started_at": started_at,
+            "ended_at": ended_at,
+        }
+        if error is not None:
+            facts |= {"error_type": type_of_error(error), "error": text_of_error(error)}
+        await self._writer.finished(self._row(row, number, prompt, **facts))
 
     async def function_attempt(
         self, row: int, number: int, prompt: str, started_at: float, metrics: Metrics, error: Exception | None
@@ -172,6 +200,56 @@ class RowTraces:
         await self._writer.finished(self._row(row, number, prompt, **facts))
 
 
+def _vector_facts(response: EmbedResponse | None, model: str | None) -> dict[str, Any]:
+    """What an answer with vectors consumed."""
+    if response is None:
+        return {"request_model": model}
+    from kurt.llm.prices import DEFAULT_PRICES  # noqa: PLC0415 - only who is in a workflow has traces
+
+    # Prices look at what both kinds of answers have: usage, model, provider, price.
+    cost = DEFAULT_PRICES.cost_of(model or f"{response.provider}/{response.model}", cast("Any", response))
+    return {
+        "provider": response.provider,
+        "request_model": model,
+        "response_model": response.model,
+        "tokens_in": response.usage.input_tokens,
+        "tokens_out": response.usage.output_tokens,
+        "cost": cost.amount,
+        "currency": cost.currency if cost.amount is not None else None,
+        "cost_source": cost.source,
+    }
+
+
+async def write_call(step: str, response: Any, model: str, started_at: float) -> None:
+    """Note one call that is no row: vectors that were made inside a step of a run."""
+    context = place.context()
+    settings = _settings()
+    if context is None or settings is None:
+        return
+    from kurt.core.tracing import TraceRow, trace_writer  # noqa: PLC0415 - as above
+
+    run_id = await asyncio.get_running_loop().run_in_executor(None, _root, context.workflow_id)
+    user_id, workspace_id = tenant()
+    ended_at = time.time()
+    row = TraceRow(
+        run_id=run_id,
+        scope=f"{context.workflow_id}:{context.function_id}:{uuid.uuid4().hex[:8]}",
+        step=step,
+        operation="embeddings",
+        state="succeeded",
+        **_vector_facts(response, model),
+        latency_ms=(ended_at - started_at) * 1000,
+        user_id=user_id,
+        workspace_id=workspace_id,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+    try:
+        await trace_writer(settings).finished(row)
+    except KurtError as error:
+        _log.warning("a call of step %r is not traced: %s", step, error.message)
+
+
 def _root(run_id: str) -> str:
     from kurt.runtime.recovery import root_of  # noqa: PLC0415 - only who is in a workflow has a root
 
@@ -189,11 +267,9 @@ def _settings() -> Settings | None:
     return settings if Path(settings.root, "kurt.config").exists() else None
 
 
-def _tenant() -> tuple[str | None, str | None]:
+def tenant() -> tuple[str | None, str | None]:
     """Whose run it is."""
-    try:
-        from kurt.core.tenancy import current_tenant  # noqa: PLC0415 - as above
-    except ImportError:
-        return None, None
+    from kurt.core.tenancy import current_tenant  # noqa: PLC0415 - as above
+
     found = current_tenant()
     return found.user_id, found.workspace_id

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kurt.core.calling import Caller, FunctionCaller
-from kurt.errors import UsageError
+from kurt.core.row_traces import tenant
 
 if TYPE_CHECKING:
-    from kurt.core.llm_step import LLMStep
+    from sqlalchemy import Engine
+
+    from kurt.config import Settings
+    from kurt.core.llm_steps import LLMStep
     from kurt.core.row_traces import RowTraces
     from kurt.llm.budget import Ledger
+    from kurt.llm.cache import ResponseCache
+    from kurt.llm.limits import Limiter
 
 
 async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
@@ -56,28 +61,37 @@ async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
 
     if traces.writer is None:
         return Ledger(budget)
-    where = {
+    wheres: dict[str, dict[str, Any]] = {
         "step": {"run_id": traces.place["run_id"], "step": step.name},
         "run": {"run_id": traces.place["run_id"]},
         "workspace": {"workspace_id": traces.place["workspace_id"]},
-    }[budget.scope]
-    spent = await traces.writer.spent(**where)
+    }
+    spent = await traces.writer.spent(**wheres[budget.scope])
     return Ledger(budget, usd=spent.usd, tokens=spent.tokens)
 
 
-def _limiter(step: LLMStep, settings: Any, model: str) -> Any:
+def _limiter(step: LLMStep, settings: Settings, model: str) -> Limiter | None:
     if step.rate_limit is None:
         return None
-    from kurt.llm.limits import shared_limiter  # noqa: PLC0415 - most steps have no limit
+    from kurt.llm.shared_limits import shared_limiter  # noqa: PLC0415 - most steps have no limit
 
-    return shared_limiter(settings, model, step.rate_limit)
+    return shared_limiter(
+        settings, model, step.rate_limit, engine=_engine(settings), module=step.module, step=step.name
+    )
 
 
-def _cache(step: LLMStep, settings: Any) -> Any:
+def _cache(step: LLMStep, settings: Settings) -> ResponseCache | None:
     if step.cache is None or step.cache is False:
         return None
     if step.cache is not True:
         return step.cache
-    raise UsageError(
-        f"step {step.name!r} cannot have a cache yet", hint=f"leave out cache= ({settings.root})"
-    )
+    from kurt.llm.stored_answers import DatabaseCache  # noqa: PLC0415 - most steps have no cache
+
+    user_id, workspace_id = tenant()
+    return DatabaseCache(_engine(settings), tenant=f"{workspace_id or ''}/{user_id or ''}")
+
+
+def _engine(settings: Settings) -> Engine:
+    from kurt.db import get_engine  # noqa: PLC0415 - as above
+
+    return get_engine(settings)

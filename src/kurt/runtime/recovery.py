@@ -46,6 +46,12 @@ def system_database() -> SystemDatabase:
     return _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
 
 
+def is_launched() -> bool:
+    """Whether this process has launched DBOS."""
+    instance = _get_or_create_dbos_registry().dbos
+    return instance is not None and instance._launched  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
+
+
 def database_of(client: DBOSClient) -> SystemDatabase:
     """The database object of a client, for rows that the client has no call for."""
     return client._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module

@@ -16,7 +16,7 @@ _ROLES = {
     "dbos.DBOS.step": STEP,
     "dbos.DBOS.transaction": TRANSACTION,
     "kurt.core.transaction": TRANSACTION,
-    "kurt.core.transaction.transaction": TRANSACTION,
+    "kurt.core.transactions.transaction": TRANSACTION,
 }
 _RUN_STEP = ("dbos.DBOS.run_step", "dbos.DBOS.run_step_async")
 """Calls whose second argument is executed as a step."""

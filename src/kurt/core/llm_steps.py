@@ -93,12 +93,12 @@ class LLMStep:
         output_prefix: str = "",
         priority_enabled: bool = False,
     ) -> None:
-        self.name = _checked_name(name)
+        self.name = checked_name(name)
         self.input_columns = list(input_columns)
         self.output_schema = output_schema
         self.llm_fn = llm_fn
         self.model = model
-        self.concurrency = _positive(concurrency, name)
+        self.concurrency = positive(concurrency, name, "concurrency")
         self.prepare_fn = prepare_fn
         self.hooks = hooks
         self.retry = retry
@@ -148,10 +148,7 @@ class LLMStep:
             UsageError: a column is missing or would be overwritten, or the caller is in a step.
         """
         place.refuse_step("LLMStep.run", _REMEDY)
-        if place.in_workflow() and _in_event_loop():
-            raise UsageError(
-                "LLMStep.run would block an asynchronous workflow", hint=f"await {self.name}.run_async(df)"
-            )
+        refuse_blocking("LLMStep.run", self.name)
         call = self._call(df, priority)
         return call.finished(wait_for(call.rows()))
 
@@ -170,7 +167,45 @@ class LLMStep:
         return Call(self, table, draw(table.length), priority)
 
 
-def _checked_name(name: str) -> str:
+def llm_step(
+    *,
+    input_columns: Sequence[str],
+    prompt_template: str,
+    output_schema: type[BaseModel],
+    name: str | None = None,
+    **options: Any,
+) -> Callable[[Callable[[dict[str, Any]], Mapping[str, Any] | None]], LLMStep]:
+    """Make a step of a function that prepares a row: it takes the input columns and returns the prompt's cells, or None.
+
+    Args:
+        input_columns: columns that the function gets.
+        prompt_template: the prompt, with `{cell}` for what the function returns.
+        output_schema: pydantic model of an answer.
+        name: durable name of the step, the function's by default.
+        options: all other arguments of `LLMStep`.
+    """
+
+    def make(prepare: Callable[[dict[str, Any]], Mapping[str, Any] | None]) -> LLMStep:
+        step = LLMStep(
+            name=name or prepare.__name__,
+            input_columns=input_columns,
+            prompt_template=prompt_template,
+            output_schema=output_schema,
+            prepare_fn=prepare,
+            **options,
+        )
+        step.__doc__ = prepare.__doc__
+        return step
+
+    return make
+
+
+def checked_name(name: str) -> str:
+    """The name, if a step may have it.
+
+    Raises:
+        UsageError: it may not.
+    """
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is not a name of a step", hint="use letters, digits, '_' and '-', a letter first"
@@ -178,10 +213,25 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _positive(concurrency: int, name: str) -> int:
-    if concurrency < 1:
-        raise UsageError(f"step {name!r} needs a concurrency of at least 1, not {concurrency}")
-    return concurrency
+def positive(number: int, name: str, what: str) -> int:
+    """The number, if it is at least 1.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if number < 1:
+        raise UsageError(f"step {name!r} needs a {what} of at least 1, not {number}")
+    return number
+
+
+def refuse_blocking(what: str, name: str) -> None:
+    """Refuse to block the event loop of an asynchronous workflow.
+
+    Raises:
+        UsageError: that is where the caller is.
+    """
+    if place.in_workflow() and _in_event_loop():
+        raise UsageError(f"{what} would block an asynchronous workflow", hint=f"await {name}.run_async(df)")
 
 
 def _in_event_loop() -> bool:
