@@ -241,7 +241,7 @@ async def test_vectors(server: ModelServer) -> None:
     assert one.vectors[0] == found.vectors[7]
     assert found.usage.input_tokens == sum(max(1, len(text) // 4) for text in texts)
     cost = PriceList().cost_of("openai/text-embedding-3-small", found)
-    assert (cost.source, cost.amount) == ("local", pytest.approx(found.usage.input_tokens * 0.02 / 1e6))
+    assert (cost.source, cost.amount) == ("local", pytest.approx(found.usage.total * 0.02 / 1e6))
 
 
 @pytest.mark.parametrize(

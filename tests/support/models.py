@@ -91,3 +91,18 @@ class Asker:
     def tale(self) -> list[str]:
         """What became of each attempt: the type of its error, or `answer`."""
         return [attempt.error.type if attempt.error else "answer" for attempt in self.attempts]
+
+
+def price_of(attempt: Attempt) -> float:
+    """What an attempt cost; it must be known."""
+    assert attempt.cost.amount is not None
+    return attempt.cost.amount
+
+
+def tokens_of(attempt: Attempt) -> tuple[int, int]:
+    """Tokens of its prompt and its answer; they must be known."""
+    assert attempt.response is not None
+    usage = attempt.response.usage
+    assert usage.input_tokens is not None
+    assert usage.output_tokens is not None
+    return usage.input_tokens, usage.output_tokens

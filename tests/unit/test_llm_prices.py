@@ -31,7 +31,7 @@ def test_the_quick_calculation_is_the_table_s(provider: str, model: str, usage: 
     cost = cost_of(provider, model, usage)
     assert cost.source == "local"
     assert cost.amount == pytest.approx(table_amount(provider, model, usage), rel=1e-9)
-    assert cost.amount > 0
+    assert cost.amount
 
 
 @pytest.mark.parametrize(
