@@ -71,12 +71,16 @@ async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
 
 
 def _limiter(step: LLMStep, settings: Settings, model: str) -> Limiter | None:
-    if step.rate_limit is None:
+    """The limiter of the step's own limit, else of the one that the settings give."""
+    from kurt.llm.limits import RateLimit  # noqa: PLC0415 - loads nothing that the client has not
+
+    limit = step.rate_limit or RateLimit.from_settings(settings, module=step.module, step=step.name)
+    if limit is None:
         return None
     from kurt.llm.shared_limits import shared_limiter  # noqa: PLC0415 - most steps have no limit
 
     return shared_limiter(
-        settings, model, step.rate_limit, engine=_engine(settings), module=step.module, step=step.name
+        settings, model, limit, engine=_engine(settings), module=step.module, step=step.name
     )
 
 

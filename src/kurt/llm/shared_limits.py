@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.db.failures import storage_error
+from kurt.errors import ConfigError, CredentialsError
 from kurt.llm.background import in_background
 from kurt.llm.limits import HORIZON, LATEST, SPAN, Limiter, OwnPlaces, Place, Timeline, take_all
 from kurt.llm.providers import resolve
@@ -50,13 +51,8 @@ def shared_limiter(
             and without a database, each process keeps it for itself.
         module: the workflow module for which the address is looked up.
         step: the step of it.
-
-    Raises:
-        ConfigError: nobody knows the provider.
-        CredentialsError: its key is missing.
     """
-    endpoint = resolve(settings, model, module=module, step=step)
-    name = f"{endpoint.shown} {endpoint.model}"
+    name = _name(settings, model, module, step)
     shared = engine is not None and engine.dialect.name == "postgresql"
     where = settings.database_url if shared else ""
     with _lock:
@@ -68,6 +64,15 @@ def shared_limiter(
         if limiter is None:
             limiter = _limiters[where, name, limit] = Limiter(limit, places)
         return limiter
+
+
+def _name(settings: Settings, model: str, module: str | None, step: str | None) -> str:
+    """What calls that share a limit have in common; a model that only an adapter knows is told by its name."""
+    try:
+        endpoint = resolve(settings, model, module=module, step=step)
+    except (ConfigError, CredentialsError):
+        return model
+    return f"{endpoint.shown} {endpoint.model}"
 
 
 class DatabasePlaces:
