@@ -153,7 +153,6 @@ def test_a_python_workflow_is_a_step(language: Language) -> None:
           - {name: third, workflow: pages.third, inputs: {n: 7}}
           - {name: unfit, workflow: other_workflow, inputs: {m: 6}, on_error: skip}
           - {name: bad, workflow: pages_workflow, inputs: {n: -1}, on_error: skip}
-          - {name: none, workflow: no_such_workflow, on_error: skip}
         outputs: {good: "${steps.good}", short: "${steps.short}", other: "${steps.other}", third: "${steps.third}"}
         """
     )
@@ -162,7 +161,6 @@ def test_a_python_workflow_is_a_step(language: Language) -> None:
     steps = language.steps(run)
     assert "it takes: n, note" in str((steps["unfit"].error or {})["hint"])
     assert (steps["bad"].error or {})["message"] == "n is negative"
-    assert "no_such_workflow" in (steps["none"].error or {})["message"]
     child = steps["good"].child_run_id
     assert child
     assert [step.path for step in language.client.steps(child)] == ["double"]
@@ -226,3 +224,22 @@ def test_waiting_for_a_message(language: Language) -> None:
         "late": "StepTimeoutError",
     }
     assert language.client.events(run_id)["waiting_for"] is None
+
+
+def test_a_name_that_no_workflow_has_is_a_fault_of_the_file(language: Language) -> None:
+    folder = language.root / "workflows" / "mapping"
+    folder.mkdir(parents=True)
+    (folder / "workflow.py").write_text(
+        "raise RuntimeError('validating imports nothing')\n\n@DBOS.workflow(name='other_name')\ndef mapping_workflow(): ...\n"
+    )
+    text = "steps:\n  - {workflow: maping}\n  - {workflow: other_name}\n  - {type: cli, command: workflows run mappin}\n"
+    with pytest.raises(DefinitionError) as caught:
+        language.start(text)
+    faults = [(fault.line, fault.column, fault.message) for fault in caught.value.faults]
+    assert faults == [
+        (2, 16, "there is no workflow named 'maping'"),
+        (4, 26, "there is no workflow named 'mappin'"),
+    ]
+    assert caught.value.faults[0].hint == "did you mean `mapping`?"
+    shown = language.here("workflows", "validate", language.write(text, "names.yaml"), code=2)
+    assert "there is no workflow named 'mappin'" in shown.stderr

@@ -107,11 +107,14 @@ def workflow_file(settings: Settings, target: str) -> Path | None:
 def _prepare_file(
     settings: Settings, file: Path, texts: tuple[str, ...], given: Mapping[str, Any]
 ) -> Prepared:
+    from kurt.app.known_workflows import KnownWorkflows  # noqa: PLC0415 - only for files
     from kurt.engine.language.inputs import bind_inputs  # noqa: PLC0415 - Python workflows need none of the language
     from kurt.engine.language.parser import freeze, load_workflow  # noqa: PLC0415 - as above
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
 
-    loaded = load_workflow(file, root=settings.root, kinds=kinds(settings.root))
+    loaded = load_workflow(
+        file, root=settings.root, kinds=kinds(settings.root), workflows=KnownWorkflows(settings)
+    )
     definition = loaded.definition
     queue = definition.queue
     frozen = freeze(loaded)

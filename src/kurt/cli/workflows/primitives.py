@@ -197,7 +197,7 @@ def validate_cmd(
 
 
 def _validate_files(targets: tuple[str, ...]) -> Outcome:
-    from kurt.app.registry import WorkflowRegistry
+    from kurt.app.known_workflows import KnownWorkflows
     from kurt.app.targets import workflow_file
     from kurt.cli.project import current_settings
     from kurt.engine.language.parser import check_file
@@ -206,12 +206,7 @@ def _validate_files(targets: tuple[str, ...]) -> Outcome:
 
     settings = current_settings()
     known = kinds(settings.root)
-    modules = WorkflowRegistry(settings).modules()
-    workflows = {
-        name
-        for module in modules
-        for name in (module.name, f"{module.name}_workflow", *module.workflow_names())
-    }
+    workflows = KnownWorkflows(settings)
     faults: list[Fault] = []
     for target in targets:
         file = workflow_file(settings, target)
