@@ -18,7 +18,9 @@ from dbos import DBOS, DBOSClient, SetWorkflowAttributes, SetWorkflowID
 
 from kurt.config import Settings
 from kurt.engine.interpreter.children import outcome_of
+from kurt.errors import StepTimeoutError
 from kurt.runtime import durable, names, operations, recovery
+from kurt.runtime.ending import end_child
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.queues import ensure_queues
 from tests.support.waiting import wait_until
@@ -359,6 +361,48 @@ class TestInsideRuns:
         assert operations_of(client, "looks") == ["contract.simple", "contract.bad"]
         assert row(client, "looks.good").attributes == {names.ATTRIBUTES_KEY: {"path": "good"}}
         assert row(client, "looks.good").parent_workflow_id == "looks"
+
+    def test_a_child_that_its_parent_ends_has_failed_with_all_below_it(
+        self, client: DBOSClient, database: Settings
+    ) -> None:
+        seen: list[Any] = []
+
+        async def hang() -> None:
+            ran.append("hangs")
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ran.append("stopped")
+
+        @DBOS.workflow(name="contract.below")
+        async def below() -> None:
+            await durable.Slot().run("hang", hang)
+
+        @DBOS.workflow(name="contract.middle")
+        async def middle() -> None:
+            await durable.start_child("contract.below", "ends.below", [], {})
+            await durable.start_child("contract.simple", "ends.done", ["word"], {})
+            await outcome_of("ends.done")
+            await durable.Slot().run("hang", hang)
+
+        @DBOS.workflow(name="contract.ends")
+        async def ends() -> None:
+            await durable.start_child("contract.middle", "ends.middle", [], {})
+            await asyncio.to_thread(wait_until, lambda: ran.count("hangs") == 2, 20)
+            await end_child("ends.middle", StepTimeoutError("too long"))
+            seen.append(ran.count("stopped"))
+            for run_id in ("ends.middle", "ends.below"):
+                outcome = await durable.outcome(run_id)
+                seen.append(outcome and (outcome.status, repr(outcome.error)))
+
+        with launched(database):
+            recovery.install_resolver(lambda name, *, child=False: None)
+            enqueue(client, "contract.ends", "ends")
+            result(client, "ends")
+        failed = ("ERROR", "StepTimeoutError('too long')")
+        assert seen == [2, failed, failed]
+        assert row(client, "ends.done").status == "SUCCESS"
+        assert operations_of(client, "ends") == ["contract.middle"]
 
     def test_events_and_streams_are_written_without_a_number(
         self, client: DBOSClient, database: Settings
