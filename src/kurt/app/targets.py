@@ -178,10 +178,12 @@ def _prepare_python(
             f"there is no workflow {target!r}: no file of that name in {settings.workflows_dir}, no Python module",
             hint="kurt workflows list --files, or give the path of a file",
         )
-    from kurt.engine.language.arguments import bind_arguments  # noqa: PLC0415 - files need no Python modules
+    from kurt.app.module_inputs import check_inputs  # noqa: PLC0415 - files need no Python modules
+    from kurt.engine.language.arguments import bind_arguments  # noqa: PLC0415 - as above
     from kurt.runtime.durable import registered_name  # noqa: PLC0415 - loads DBOS
 
     arguments, keywords = bind_arguments(function, {**given, **_parse_texts(texts)}, module.module)
+    check_inputs(module, arguments)
     return Prepared(
         workflow=registered_name(function),
         name=module.name,
