@@ -47,6 +47,37 @@ def test_a_killed_batch_repeats_at_most_the_calls_in_flight(
     assert all((row["tokens_in"], row["tokens_out"], row["cost"]) == (2, 1, 0.5) for row in good)
 
 
+@pytest.mark.parametrize("workflow", ["rows", "rows_async"])
+def test_failed_rows_are_repeated_alone(kurt: Kurt, project: Path, workflow: str) -> None:
+    marks = rows.furnish(project)
+    bad = ["row3", "row17"]
+    for row in bad:
+        (project / f"fail-{row}").touch()
+    first = kurt.json("workflows", "run", workflow, "--input", "count=40", "--run-id", "partly")
+    assert first["status"] == "succeeded"
+    assert first["outputs"] == {"rows": 40, "good": 38, "errors": [f"no answer to {row}" for row in bad]}
+    (project / "fail-row3").unlink()
+    again = kurt.json("workflows", "retry", "partly", "--failed-rows")
+    assert again["outputs"] == {"rows": 40, "good": 39, "errors": ["no answer to row17"]}
+    (project / "fail-row17").unlink()
+    assert kurt.json("workflows", "retry", "partly")["outputs"]["good"] == 40
+    begun = rows.counted(marks, "begin")
+    assert {row: count for row, count in begun.items() if count > 1} == {"row3": 2, "row17": 3}
+    assert rows.counted(marks, "after") == {"38": 1, "39": 1, "40": 1}
+    attempts = [
+        (row["row"], row["attempt"], row["state"]) for row in rows.traces(project) if row["row"] in {3, 17}
+    ]
+    assert sorted(attempts) == [
+        (3, 1, "failed"),
+        (3, 2, "succeeded"),
+        (17, 1, "failed"),
+        (17, 2, "failed"),
+        (17, 3, "succeeded"),
+    ]
+    nothing = kurt("workflows", "retry", "partly", "--failed-rows", code=1)
+    assert "no row of the run partly failed" in nothing.stderr
+
+
 def test_two_batches_at_once_keep_their_numbers(kurt: Kurt, spawn_kurt: Spawn, project: Path) -> None:
     marks = rows.furnish(project, seconds=0.02, concurrency=5)
     victim = spawn_kurt("workflows", "run", "rows_twice", "--input", "count=60", "--run-id", "twice")

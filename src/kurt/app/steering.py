@@ -13,7 +13,7 @@ from kurt.engine.interpreter.again import Again, Recorded, from_step, what_faile
 from kurt.engine.language.inputs import bind_inputs
 from kurt.engine.language.schema import WorkflowDefinition
 from kurt.errors import ConflictError, NotFoundError
-from kurt.runtime import copying, history, names, operations
+from kurt.runtime import copying, history, names, operations, row_records
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.engine import open_client
 from kurt.runtime.leases import live_executors
@@ -82,28 +82,34 @@ def _queue(run: Run) -> str:
     return str((run.attributes or {}).get("queue") or run.queue or names.DEFAULT_QUEUE)
 
 
-def retry_in_background(settings: Settings, run_id: str) -> Submitted:
-    """Repeat what failed, in a worker."""
+def retry_in_background(settings: Settings, run_id: str, *, failed_rows: bool = False) -> Submitted:
+    """Repeat what failed, in a worker.
+
+    Args:
+        settings: the project's settings.
+        run_id: the run.
+        failed_rows: only if rows of a batch step failed.
+    """
     run = find(settings, run_id)
     with _client(settings) as client:
-        _rewind(client, run, queue=None)
+        _rewind(client, run, queue=None, failed_rows=failed_rows)
     return _handed_over(settings, run)
 
 
-def retry_here(settings: Settings, run_id: str, *, watch: Watch) -> Run:
-    """Repeat what failed, in this process."""
+def retry_here(settings: Settings, run_id: str, *, watch: Watch, failed_rows: bool = False) -> Run:
+    """Repeat what failed, in this process; otherwise as `retry_in_background`."""
     from kurt.app import foreground  # noqa: PLC0415 - launches DBOS
 
     run = find(settings, run_id)
 
     def prepare(client: DBOSClient, queue: str) -> None:
-        _rewind(client, run, queue=queue)
+        _rewind(client, run, queue=queue, failed_rows=failed_rows)
 
     foreground.take_up(settings, run.id, prepare, watch=watch)
     return find(settings, run.id)
 
 
-def _rewind(client: DBOSClient, run: Run, *, queue: str | None) -> None:
+def _rewind(client: DBOSClient, run: Run, *, queue: str | None, failed_rows: bool = False) -> None:
     """Forget what failed in a run and its children, and put them on a queue.
 
     Raises:
@@ -114,6 +120,8 @@ def _rewind(client: DBOSClient, run: Run, *, queue: str | None) -> None:
         verb = "resume" if run.status in {"cancelled", "stuck"} else "follow"
         raise ConflictError(f"the run {run.id} has not failed", hint=f"kurt workflows {verb} {run.id}")
     family = history.histories(client, run.id)
+    if failed_rows and not any(row_records.to_repeat(one) for member in family for one in member.checkpoints):
+        raise ConflictError(f"no row of the run {run.id} failed", hint=f"kurt workflows retry {run.id}")
     again = what_failed(_recorded(family))
     if not again.forget:
         raise ConflictError(f"nothing in the run {run.id} failed", hint=f"kurt workflows fork {run.id}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from kurt.core.hooks import CompositeStepHooks, NoopStepHooks, StepHooks
     from kurt.core.llm_steps import LLMStep, llm_step
+    from kurt.core.llm_tracer import LLMTracer
     from kurt.core.running import with_parent_workflow_id
     from kurt.core.save_steps import SaveStep
     from kurt.core.status import (
@@ -54,6 +55,7 @@ __all__ = [
     "CompositeStepHooks",
     "EmbeddingStep",
     "LLMStep",
+    "LLMTracer",
     "NoopStepHooks",
     "SaveStep",
     "StepHooks",
@@ -98,6 +100,7 @@ _HOMES = {
     "CompositeStepHooks": "kurt.core.hooks",
     "EmbeddingStep": "kurt.core.embedding_steps",
     "LLMStep": "kurt.core.llm_steps",
+    "LLMTracer": "kurt.core.llm_tracer",
     "NoopStepHooks": "kurt.core.hooks",
     "SaveStep": "kurt.core.save_steps",
     "StepHooks": "kurt.core.hooks",

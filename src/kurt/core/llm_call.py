@@ -12,7 +12,7 @@ from kurt.core.answers import Metrics
 from kurt.core.calling import Answer, Caller, RowError, milliseconds_since, text_of_error, type_of_error
 from kurt.core.hooks import StepHooks, flattened, tell
 from kurt.core.row_traces import RowTraces, labels_of
-from kurt.core.rows import FAILED, KIND, SKIPPED, SUCCEEDED, RowLeftError, Rows
+from kurt.core.rows import FAILED, KIND, LEFT_OUT, SKIPPED, SUCCEEDED, RowLeftError, Rows
 from kurt.core.terms import caller_of
 from kurt.core.tracking import ERROR, StepProgress, TrackingHooks, count, outcome
 from kurt.errors import KurtError, StepError, UsageError
@@ -122,7 +122,7 @@ class Call:
     async def _work(self, index: int) -> JsonObject:
         """One row: its checkpoint."""
         if self._no_more is not None:
-            return await self._skipped(index, self._no_more)
+            return await self._skipped(index, self._no_more, LEFT_OUT)
         started = time.perf_counter()
         prompt = ""
         try:
@@ -156,7 +156,7 @@ class Call:
         if self._step.budget is None or self._step.budget.on_spent == "fail":
             raise self._ended_by(error) from error
         self._no_more = error.message
-        return await self._skipped(index, error.message)
+        return await self._skipped(index, error.message, LEFT_OUT)
 
     def _ended_by(self, error: Exception) -> RowLeftError:
         """Begin no more rows; the step raises this error when those at work are over."""
@@ -177,10 +177,10 @@ class Call:
         envelope = _envelope(FAILED, error.attempts, error.metrics, latency_ms)
         return {**envelope, "error": {"type": type_of_error(error.cause), "message": text}}
 
-    async def _skipped(self, index: int, reason: str) -> JsonObject:
+    async def _skipped(self, index: int, reason: str, kind: str = "Skipped") -> JsonObject:
         await self._tell(index, None, {}, "skipped", reason)
         envelope = _envelope(SKIPPED, 0, Metrics(), 0)
-        return {**envelope, "error": {"type": "Skipped", "message": reason}}
+        return {**envelope, "error": {"type": kind, "message": reason}}
 
     def _stored(self, index: int, envelope: JsonObject, replayed: bool) -> None:
         if self._progress is not None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kurt.runtime import place
+from kurt.runtime.row_records import KIND, LEFT_OUT
 
 if TYPE_CHECKING:
     from kurt.runtime.step_batch import StepBatch
@@ -22,8 +23,7 @@ class RowLeftError(Exception):
     """A row was not done and is not recorded: a later execution does it."""
 
 
-KIND = "row"
-"""What a checkpoint of a row says that it is."""
+__all__ = ["FAILED", "KIND", "LEFT_OUT", "SKIPPED", "SUCCEEDED", "RowLeftError", "Rows", "draw"]
 
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """States of a row's checkpoint."""

@@ -22,7 +22,8 @@ ANY: Final = "*"
 _SPENT = (
     "SELECT sum(CASE WHEN coalesce(currency, 'USD') = 'USD' THEN cost END),"
     " sum(CASE WHEN cache_hit THEN 0 ELSE coalesce(tokens_in, 0) + coalesce(tokens_out, 0) END),"
-    " count(*), sum(CASE WHEN cost IS NULL AND NOT cache_hit AND state <> 'started' THEN 1 ELSE 0 END)"
+    " count(*), sum(CASE WHEN cost IS NULL AND NOT cache_hit AND (state IN ('succeeded', 'cut') OR tokens_in > 0)"
+    " THEN 1 ELSE 0 END)"
     " FROM llm_traces"
 )
 
@@ -35,7 +36,7 @@ class Spent:
         usd: US dollars, as far as the prices are known.
         tokens: tokens of prompts and answers, those of cache hits not counted.
         attempts: attempts at calls, those at work included.
-        unpriced: how many of them are over and have no known price.
+        unpriced: how many of them did or may have cost something of which the price is not known.
     """
 
     usd: float

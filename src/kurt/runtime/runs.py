@@ -51,9 +51,8 @@ class Source(Protocol):
         ...
 
 
-@contextmanager
-def open_reader(settings: Settings) -> Generator[RunReader]:
-    """A reader of the project's database; a project in which nothing ran yet has no runs.
+def open_source(settings: Settings) -> Source:
+    """A connection that reads; the caller closes it.
 
     Raises:
         StorageError: the database is damaged or cannot be reached.
@@ -61,11 +60,20 @@ def open_reader(settings: Settings) -> Generator[RunReader]:
     if settings.is_sqlite:
         from kurt.runtime.readers_sqlite import SqliteSource  # noqa: PLC0415 - one of the two drivers is enough
 
-        source: Source = SqliteSource(settings)
-    else:
-        from kurt.runtime.readers_postgres import PostgresSource  # noqa: PLC0415 - see above
+        return SqliteSource(settings)
+    from kurt.runtime.readers_postgres import PostgresSource  # noqa: PLC0415 - see above
 
-        source = PostgresSource(settings)
+    return PostgresSource(settings)
+
+
+@contextmanager
+def open_reader(settings: Settings) -> Generator[RunReader]:
+    """A reader of the project's database; a project in which nothing ran yet has no runs.
+
+    Raises:
+        StorageError: the database is damaged or cannot be reached.
+    """
+    source = open_source(settings)
     try:
         yield RunReader(source, scope_of(settings))
     finally:

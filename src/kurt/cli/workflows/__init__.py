@@ -22,6 +22,7 @@ VERBS: dict[str, Lazy] = {
     "stream": Lazy(f"{_READING}:stream_cmd", "Read a stream of a run."),
     "wait": Lazy(f"{_ACTING}:wait_cmd", "Wait for the end of a run."),
     "result": Lazy(f"{_READING}:result_cmd", "Print the outputs of a run."),
+    "stats": Lazy("kurt.cli.workflows.stats:stats_cmd", "Show calls of models, their tokens and their cost."),
     "cancel": Lazy(f"{_ACTING}:cancel_cmd", "Cancel runs and their children."),
     "resume": Lazy(f"{_ACTING}:resume_cmd", "Continue a run where it stopped."),
     "retry": Lazy(f"{_ACTING}:retry_cmd", "Repeat what failed in a run, and what depends on it."),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.engine.interpreter.envelope import FAILED, OPENED
 from kurt.engine.interpreter.simple import BLOCKS
 from kurt.engine.language.order import ancestors, dependencies, fallback_names
-from kurt.runtime import names
+from kurt.runtime import names, row_records
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.history import Checkpoint, History
 
@@ -296,6 +296,9 @@ class _Failed(_Walk):
     def python(self, member: Recorded) -> bool:
         records = member.history.checkpoints
         for index, record in enumerate(records):
+            if row_records.to_repeat(record):
+                self._rows(member, row_records.batch_of(record, records))
+                return True
             if record.child is not None and record.child in member.children:
                 again = self.member(member.children[record.child])
             else:
@@ -304,6 +307,12 @@ class _Failed(_Walk):
                 self.wipe(member, records[index + (record.child is not None) :])
                 return True
         return not member.succeeded
+
+    def _rows(self, member: Recorded, batch: Sequence[Checkpoint]) -> None:
+        """Rows of a batch: the others of it are kept, what came after the batch has seen its results."""
+        last = max(record.number for record in batch)
+        self.forget(member, [record for record in batch if row_records.to_repeat(record)])
+        self.wipe(member, [record for record in member.history.checkpoints if record.number > last])
 
 
 class _From(_Walk):
