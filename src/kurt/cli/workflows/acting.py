@@ -101,14 +101,15 @@ def resume_cmd(run_id: str, background: bool) -> Any:
     "retry",
     view=_run_view,
     starts_run=_takes_up,
-    epilog="kurt workflows retry 01k\nkurt workflows retry 01k --background",
+    epilog="kurt workflows retry 01k\nkurt workflows retry 01k --failed-rows\nkurt workflows retry 01k --background",
 )
 @run_id_argument
+@click.option("--failed-rows", is_flag=True, help="Only if rows of a batch step failed: ask for those again.")
 @click.option("--background", is_flag=True, help="Hand the run to a worker.")
-def retry_cmd(run_id: str, background: bool) -> Any:
+def retry_cmd(run_id: str, failed_rows: bool, background: bool) -> Any:
     """Repeat what failed in a run, and what depends on it.
 
-    The run keeps its id. Steps and items that succeeded are not repeated.
+    The run keeps its id. Steps, items and rows that succeeded are not repeated.
     """
     from kurt.app import steering
     from kurt.app.runs import failure_of
@@ -116,9 +117,11 @@ def retry_cmd(run_id: str, background: bool) -> Any:
 
     settings = current().settings()
     if background:
-        return steering.retry_in_background(settings, run_id).to_json()
+        return steering.retry_in_background(settings, run_id, failed_rows=failed_rows).to_json()
     with watched(run_id) as watching:
-        run = watching.ended(steering.retry_here(settings, run_id, watch=watching.watch))
+        run = watching.ended(
+            steering.retry_here(settings, run_id, watch=watching.watch, failed_rows=failed_rows)
+        )
     return Outcome(run.to_json(), error=failure_of(run))
 
 
