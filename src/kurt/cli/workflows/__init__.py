@@ -30,6 +30,7 @@ VERBS: dict[str, Lazy] = {
     "send": Lazy(f"{_ACTING}:send_cmd", "Send a message to a run that waits for one."),
     "delete": Lazy(f"{_ACTING}:delete_cmd", "Delete finished runs."),
     "validate": Lazy(f"{_PRIMITIVES}:validate_cmd", "Check workflow files, or data against a schema."),
+    "new": Lazy("kurt.cli.workflows.new:new_cmd", "Write a new workflow into the project."),
     "check": Lazy(
         "kurt.cli.workflows.check:check_cmd", "Check a Python workflow module for misuse of durable steps."
     ),
