@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from kurt.config.durations import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,12 +13,6 @@ if TYPE_CHECKING:
 
 Value = str | int | float | None
 """What a setting can be."""
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d|w)")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
-_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
-_SIZE = re.compile(r"(\d{1,15})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
 def convert(key: Key, text: str) -> Value:
@@ -53,20 +48,19 @@ def _integer(key: Key, text: str) -> Value:
 
 
 def _duration(key: Key, text: str) -> Value:
-    compact = text.replace(" ", "")
-    if _SECONDS.fullmatch(compact):
-        return _at_least(key, float(compact))
-    if _DURATION.fullmatch(compact) is None:
-        raise ValueError("use a duration such as 30s, 5m or 1h30m")
-    return _at_least(key, sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact)))
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        raise ValueError("use a duration such as 30s, 5m or 1h30m") from None
+    return _at_least(key, seconds)
 
 
 def _size(key: Key, text: str) -> Value:
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError("use a size such as 500KB, 10MB or 1GiB")
-    power = "KMGT".find(match[2].upper()) + 1 if match[2] else 0
-    return _at_least(key, int(match[1]) * (1024 if match[3] else 1000) ** power)
+    try:
+        size = parse_size(text)
+    except ValueError:
+        raise ValueError("use a size such as 500KB, 10MB or 1GiB") from None
+    return _at_least(key, size)
 
 
 def _at_least(key: Key, number: float) -> Value:
