@@ -53,7 +53,11 @@ def test_a_run_is_drawn_as_it_goes(language: Language, home: Path) -> None:
     ]
     assert "━━━━━━━━━━━━━━━━━━━━━━━━  4/4, 1 failed" in lines[2]
     assert "the program ended with exit code 3" in lines[5]
-    assert lines[6].startswith(f"error: the run {run.id} failed: ")
+    assert lines[6].startswith(f"run {run.id} failed")
+    assert lines[7].startswith("log: ")
+    closing = " ".join(lines[7:])
+    assert f"workflow-{run.id}.log" in "".join(lines[7:])
+    assert f"error: the run {run.id} failed: " in closing
     assert lines[-1] == f"hint: kurt workflows retry {run.id}"
     frames = text.split("shown  running")
     assert len(frames) > 4, "the picture is drawn again and again"

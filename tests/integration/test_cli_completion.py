@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -59,8 +60,6 @@ def test_an_unknown_shell_is_refused(bare: Kurt) -> None:
 def test_bash_completes_with_it(bare: Kurt, home: Path, tmp_path: Path) -> None:
     kurt = tmp_path / "bin" / "kurt"
     kurt.parent.mkdir()
-    import sys
-
     kurt.write_text(f'#!/bin/sh\nexec {sys.executable} -m kurt "$@"\n')
     kurt.chmod(0o755)
     line = (
@@ -77,6 +76,85 @@ def test_bash_completes_with_it(bare: Kurt, home: Path, tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "completion\n"
+
+
+class TestInstall:
+    @pytest.fixture
+    def own(self, tmp_path: Path, bare: Kurt) -> Path:
+        """A home of the test's own; commands find `kurt` in its folder `bin`."""
+        own = tmp_path / "own home"
+        (own / "bin").mkdir(parents=True)
+        (own / "bin" / "kurt").write_text(f'#!/bin/sh\nexec {sys.executable} -m kurt "$@"\n')
+        (own / "bin" / "kurt").chmod(0o755)
+        bare.environ.update(HOME=str(own))
+        return own
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_a_repeat_changes_nothing_and_the_users_lines_stay(
+        self, bare: Kurt, own: Path, shell: str
+    ) -> None:
+        settings = own / f".{shell}rc"
+        settings.write_text("alias ll='ls -l'  # mine")
+        assert "would be created" in bare("completion", shell, "--install", "--dry-run").stdout
+        assert sorted(own.iterdir()) == [settings, own / "bin"]
+        told = bare("completion", shell, "--install").lines
+        assert told[-1].startswith("to undo: rm ")
+        first = {path: path.read_text() for path in own.rglob("*") if path.is_file()}
+        assert any(text == bare("completion", shell).stdout for text in first.values())
+        again = bare.json("completion", shell, "--install")
+        assert {change["action"] for change in again["changes"]} == {"kept"}
+        assert {path: path.read_text() for path in own.rglob("*") if path.is_file()} == first
+        lines = settings.read_text().splitlines()
+        assert lines[0] == "alias ll='ls -l'  # mine"
+        assert len(lines) == (1 if shell == "fish" else 3)
+
+    def test_an_old_script_is_replaced_and_a_link_stays_a_link(self, bare: Kurt, own: Path) -> None:
+        (own / "dotfiles").mkdir()
+        (own / "dotfiles" / "bashrc").write_text("# mine\n")
+        (own / ".bashrc").symlink_to(own / "dotfiles" / "bashrc")
+        bare("completion", "bash", "--install")
+        assert (own / ".bashrc").is_symlink()
+        script = own / ".local" / "share" / "bash-completion" / "completions" / "kurt"
+        script.write_text("old")
+        assert bare.json("completion", "bash", "--install")["changes"][0]["action"] == "updated"
+        assert script.read_text() != "old"
+
+    def test_what_cannot_be_written_is_named(self, bare: Kurt, own: Path) -> None:
+        (own / ".local").write_text("a file")
+        error = bare("completion", "bash", "--install", "--format", "json", code=1).error()
+        assert str(own / ".local") in error["message"]
+        assert "kurt completion" in error["hint"]
+
+    def test_a_dry_run_is_about_an_installation(self, bare: Kurt) -> None:
+        assert "--install" in bare("completion", "bash", "--dry-run", code=2).stderr
+
+    @pytest.mark.parametrize(
+        ("shell", "line"),
+        [
+            (
+                "bash",
+                '. "$HOME/.bashrc"; COMP_WORDS=(kurt comp); COMP_CWORD=1; _kurt_completion kurt; echo "${COMPREPLY[@]}"',
+            ),
+            ("zsh", '. "$HOME/.zshrc"; print $_comps[kurt]'),
+            ("fish", "complete -C 'kurt comp'"),
+        ],
+    )
+    def test_the_shell_itself_completes(self, bare: Kurt, own: Path, shell: str, line: str) -> None:
+        if shutil.which(shell) is None:
+            pytest.skip(f"there is no {shell}")
+        bare("completion", shell, "--install")
+        environment = child_environment(own, {"HOME": str(own)})
+        environment["PATH"] = f"{own / 'bin'}:{environment['PATH']}"
+        done = subprocess.run(
+            [shell, "-c", line],
+            cwd=bare.project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert ("_kurt_completion" if shell == "zsh" else "completion") in done.stdout
 
 
 def test_names_of_commands_options_and_choices(bare: Kurt) -> None:

@@ -127,7 +127,11 @@ class TestMachine:
         result = fail(FileNotFoundError(2, "No such file or directory", "x.md"))
         assert (result.exit_code, result.stderr) == (1, "error: 'x.md': No such file or directory\n")
         result = fail(OSError(28, "No space left on device"))
-        assert (result.exit_code, result.stderr) == (1, "error: No space left on device\n")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "error: No space left on device\n"
+            "hint: free space on the disk, then repeat the command; nothing that was stored is lost\n",
+        )
         assert list(tmp_path.iterdir()) == []
 
 

@@ -357,3 +357,14 @@ def test_the_end_names_the_next_command(status: str, lines: list[str]) -> None:
     run = {"run_id": "01k", "name": "pages", "status": status, "seconds": 75.0}
     assert closing_lines(run) == [f"run 01k {status} after 1m15s", *lines]
     assert closing_lines({**run, "seconds": None})[0] == f"run 01k {status}"
+
+
+def test_the_closing_lines_say_what_was_lived_with_and_where_the_log_is() -> None:
+    summary = {"items": 4, "items_failed": 1, "skipped_failures": 2}
+    lines = closing_lines(
+        {"run_id": "01k", "status": "succeeded", "seconds": 2, "summary": summary, "log": "a.log"}
+    )
+    assert lines[:2] == [
+        "run 01k succeeded (1 of 4 items failed, 2 failed steps skipped) after 2s",
+        "log: a.log",
+    ]

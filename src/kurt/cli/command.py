@@ -22,7 +22,7 @@ from kurt.cli import session as sessions
 from kurt.cli.errors import report
 from kurt.cli.lazy import Lazy, load, load_command
 from kurt.cli.options import add_options, global_options, new_format_option
-from kurt.cli.output import print_result, warn
+from kurt.cli.output import echo_progress, print_result, warn
 from kurt.errors import KurtError, StepError, UsageError
 
 if TYPE_CHECKING:
@@ -49,15 +49,23 @@ class Outcome:
         error: printed after the result; its exit status is the command's.
         exit_code: the exit status.
         printed: the command has written its result itself.
+        closing: lines for people, written to stderr after the result.
     """
 
-    __slots__ = ("error", "exit_code", "printed", "value")
+    __slots__ = ("closing", "error", "exit_code", "printed", "value")
 
     def __init__(
-        self, value: Any, *, error: KurtError | None = None, exit_code: int = 0, printed: bool = False
+        self,
+        value: Any,
+        *,
+        error: KurtError | None = None,
+        exit_code: int = 0,
+        printed: bool = False,
+        closing: Sequence[str] = (),
     ) -> None:
         self.value = value
         self.printed = printed
+        self.closing = closing
         self.error = error
         self.exit_code = error.exit_code if error else exit_code
 
@@ -125,6 +133,8 @@ class _Program(click.Command):
             return _silent(ctx, outcome)
         if not outcome.printed:
             print_result(outcome.value, load(view) if isinstance(view, str) else view)
+        for line in outcome.closing:
+            echo_progress(line)
         if outcome.error is not None:
             raise outcome.error
         if outcome.exit_code:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kurt.cli.command import command
-from kurt.cli.output import Column, Table, hint, warn
+from kurt.cli.command import Outcome, command
+from kurt.cli.output import Column, Table, hint_line, warn
 from kurt.cli.session import current
 
 
@@ -21,7 +22,7 @@ def changes_table(changes: list[dict[str, Any]]) -> Table:
 @command("init", view=changes_table, epilog="kurt init\nkurt init my-project\nkurt init --dry-run")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only list what would be written.")
-def init_cmd(folder: Path | None, dry_run: bool) -> list[dict[str, Any]]:
+def init_cmd(folder: Path | None, dry_run: bool) -> Outcome:
     """Make a folder a Kurt project.
 
     Writes what is missing: settings, an example of a workflow that needs no key, a JSON Schema for editors and the
@@ -32,10 +33,11 @@ def init_cmd(folder: Path | None, dry_run: bool) -> list[dict[str, Any]]:
     target = (folder or Path(current().project or ".")).absolute()
     _warn_of_outer_project(target)
     changes = initialise(target, dry_run=dry_run)
+    closing: list[str] = []
     if not dry_run and any(change.action == "create" for change in changes):
-        there = f"cd {folder} && " if folder else ""
-        hint(f"{there}kurt workflows run workflows/quickstart.yaml")
-    return [change.to_json() for change in changes]
+        there = f"cd {shlex.quote(str(folder))} && " if folder else ""
+        closing = [hint_line(f"{there}kurt workflows run workflows/quickstart.yaml")]
+    return Outcome([change.to_json() for change in changes], closing=closing)
 
 
 def _warn_of_outer_project(target: Path) -> None:

@@ -173,13 +173,16 @@ def closing_lines(run: Mapping[str, Any]) -> list[str]:
     """What is said at the end of a run: how it ended, how long it took, and what can be done next.
 
     Args:
-        run: `run_id`, `name`, `status`, and `seconds` if they are known.
+        run: `run_id`, `name`, `status`, and what is known of `seconds`, `summary` and `log`.
     """
+    from kurt.cli.run_state import state_text
     from kurt.engine.durations import format_duration
 
     run_id, status, seconds = run["run_id"], run["status"], run.get("seconds")
     taken = "" if seconds is None else f" after {format_duration(seconds)}"
-    lines = [f"run {run_id} {status}{taken}"]
+    lines = [f"run {run_id} {state_text(dict(run))}{taken}"]
+    if run.get("log"):
+        lines.append(f"log: {run['log']}")
     return [*lines, *(f"{label}: kurt workflows {verb} {run_id}" for label, verb in _NEXT.get(status, ()))]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "colours",
     "echo_progress",
     "hint",
+    "hint_line",
     "paint",
     "print_result",
     "rendering",
@@ -59,7 +60,12 @@ def echo_progress(text: str) -> None:
 
 def hint(text: str) -> None:
     """What to do next, for people; nothing with `--quiet` and in JSON modes."""
-    _for_people(f"{paint('hint:', 'cyan', on=colours(sys.stderr))} {text}")
+    _for_people(hint_line(text))
+
+
+def hint_line(text: str) -> str:
+    """A hint as it is written."""
+    return f"{paint('hint:', 'cyan', on=colours(sys.stderr))} {text}"
 
 
 def warn(text: str) -> None:

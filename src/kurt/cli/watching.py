@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kurt.app.foreground_watch import Watch
 from kurt.app.reading import stored_log
+from kurt.cli.command import Outcome
 from kurt.cli.session import current
 from kurt.runtime.logs import follow as follow_log
 from kurt.runtime.logs import log_path
 from kurt.runtime.runs import Run, RunReader, open_reader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kurt.cli.live import LiveView
     from kurt.config import Settings
     from kurt.runtime.log_stream import StoredLog
@@ -49,8 +49,8 @@ class _Relay:
         self._view.on_items(path, done=done, failed=failed, total=total)
 
     def ended(self, run: Run) -> None:
-        """Show how the run ended."""
-        self._view.on_run(run.to_json())
+        """Show how the run ended in the picture; the closing lines say it."""
+        self._view.board.run(run.to_json())
 
     def tick(self) -> None:
         """Show new lines of the log."""
@@ -94,6 +94,25 @@ class Watching:
         self.relay.tick()
         self.relay.ended(run)
         return run
+
+
+def outcome(run: Run) -> Outcome:
+    """How a command ends that has executed a run: outputs, then for people how it ended and where its log is."""
+    from kurt.app.runs import failure_of
+    from kurt.cli.live import closing_lines
+
+    facts = {"seconds": run.seconds, "log": _short(log_path(current().settings(), run.id))}
+    error = failure_of(run)
+    lines = closing_lines({**run.to_json(), **facts})
+    # What is to be done next is in the error's own hint.
+    return Outcome(run.to_json(), error=error, closing=lines if error is None else lines[:2])
+
+
+def _short(path: Path) -> str:
+    """A path from the working directory on, where it lies below."""
+    with suppress(ValueError, OSError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def follow(settings: Settings, run_id: str) -> Run:

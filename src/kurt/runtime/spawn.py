@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,19 @@ _START_LIMIT = 15.0
 _LOOK_EVERY = 0.02
 
 
+class DetachedWorker(subprocess.Popen[bytes]):
+    """A worker that goes on without this process: nobody has to wait for it, and Python warns of nothing."""
+
+    def __del__(self) -> None:
+        """Nothing: that it is still at work when this object goes is what it was started for."""
+
+
 def serving(settings: Settings, queue: str) -> list[ExecutorInfo]:
     """The live executors that serve a queue."""
     return [executor for executor in live_executors(settings) if queue in executor.queues]
 
 
-def start_worker(settings: Settings, queue: str) -> subprocess.Popen[bytes]:
+def start_worker(settings: Settings, queue: str) -> DetachedWorker:
     """Start a detached worker for a queue, which ends by itself when it has been idle for a while.
 
     It has its own session, so closing the terminal does not reach it, and none of this process's files.
@@ -35,7 +43,7 @@ def start_worker(settings: Settings, queue: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "kurt", "--project", str(settings.root), "worker", "start"]
     command += ["--queues", queue, "--idle-exit", f"{float(idle or 60):g}s", "--detached"]
     try:
-        return subprocess.Popen(  # noqa: S603 - our own program, no shell
+        return DetachedWorker(
             command,
             cwd=settings.root,
             env=os.environ,
@@ -71,6 +79,6 @@ def confirm_started(settings: Settings, process: subprocess.Popen[bytes], queue:
 
 
 def let_go(process: subprocess.Popen[bytes] | None) -> None:
-    """Leave a started worker to itself: it goes on without this process, which will not collect it."""
+    """Leave a started worker to itself. A process that lives longer, such as a web server, collects it when it ends."""
     if process is not None and process.returncode is None:
-        process.returncode = 0
+        threading.Thread(target=process.wait, name="kurt-detached-worker", daemon=True).start()

@@ -226,9 +226,9 @@ def _placement(settings: Settings, prepared: Prepared, request: _Request) -> Pla
 
 
 def _foreground(settings: Settings, prepared: Prepared, placement: Placement, run_id: str | None) -> Outcome:
-    from kurt.app.runs import failure_of, run_here
-    from kurt.cli.watching import watched
+    from kurt.app.runs import run_here
+    from kurt.cli.watching import outcome, watched
 
     with watched(prepared.name, steps=prepared.steps) as watching:
         run = watching.ended(run_here(settings, prepared, placement, run_id=run_id, watch=watching.watch))
-    return Outcome(run.to_json(), error=failure_of(run))
+    return outcome(run)
