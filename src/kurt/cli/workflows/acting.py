@@ -86,15 +86,14 @@ def resume_cmd(run_id: str, background: bool) -> Any:
     For runs that were interrupted, cancelled or are stuck. Finished steps are not repeated.
     """
     from kurt.app import steering
-    from kurt.app.runs import failure_of
-    from kurt.cli.watching import watched
+    from kurt.cli.watching import outcome, watched
 
     settings = current().settings()
     if background:
         return steering.resume_in_background(settings, run_id).to_json()
     with watched(run_id) as watching:
         run = watching.ended(steering.resume_here(settings, run_id, watch=watching.watch))
-    return Outcome(run.to_json(), error=failure_of(run))
+    return outcome(run)
 
 
 @command(
@@ -112,8 +111,7 @@ def retry_cmd(run_id: str, failed_rows: bool, background: bool) -> Any:
     The run keeps its id. Steps, items and rows that succeeded are not repeated.
     """
     from kurt.app import steering
-    from kurt.app.runs import failure_of
-    from kurt.cli.watching import watched
+    from kurt.cli.watching import outcome, watched
 
     settings = current().settings()
     if background:
@@ -122,7 +120,7 @@ def retry_cmd(run_id: str, failed_rows: bool, background: bool) -> Any:
         run = watching.ended(
             steering.retry_here(settings, run_id, watch=watching.watch, failed_rows=failed_rows)
         )
-    return Outcome(run.to_json(), error=failure_of(run))
+    return outcome(run)
 
 
 @command(
@@ -143,8 +141,7 @@ def fork_cmd(run_id: str, start: str | None, inputs: tuple[str, ...], background
     Steps before it are taken over with their values; so are the finished items of a fan-out at which it starts.
     """
     from kurt.app import steering
-    from kurt.app.runs import failure_of
-    from kurt.cli.watching import watched
+    from kurt.cli.watching import outcome, watched
 
     settings = current().settings()
     if background:
@@ -153,7 +150,7 @@ def fork_cmd(run_id: str, start: str | None, inputs: tuple[str, ...], background
         run = watching.ended(
             steering.fork_here(settings, run_id, start=start, texts=inputs, watch=watching.watch)
         )
-    return Outcome(run.to_json(), error=failure_of(run))
+    return outcome(run)
 
 
 @command("send", epilog='kurt workflows send 01k --topic approved --data \'{"by": "ana"}\'')
