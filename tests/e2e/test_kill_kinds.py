@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.support import all_kinds, durability
 from tests.support.cli import Kurt
 from tests.support.durability import Account, Server
 from tests.support.processes import Spawned
+from tests.support.waiting import wait_until as wait_until_true
 
 Spawn = Callable[..., Spawned]
 WaitUntil = Callable[..., Any]
@@ -35,9 +37,11 @@ def files(project: Path) -> None:
     ("executor", "next_one", "url"),
     [
         ("worker", "worker", "sqlite"),
+        ("worker", "survivors", "sqlite"),
         ("foreground", "worker", "sqlite"),
         ("foreground", "resume", "sqlite"),
         pytest.param("worker", "worker", "postgres", marks=pytest.mark.postgres),
+        pytest.param("worker", "survivors", "postgres", marks=pytest.mark.postgres),
         pytest.param("foreground", "resume", "postgres", marks=pytest.mark.postgres),
     ],
     indirect=["url"],
@@ -65,17 +69,17 @@ def test_a_run_goes_on_after_a_kill_in_the_middle_of_every_kind(
         lambda: durability.begun(project).keys() >= at_work or not victim.running, 60, what="all at work"
     )
     assert victim.running, victim.stderr
+    survivors = stopped_workers(spawn_kurt, account) if next_one == "survivors" else []
     account.kill(victim)
     # Quick effects beside them may have begun too, and not be stored yet.
     assert {name for _, name in account.repeats} >= at_work
     assert kurt.json("workflows", "status", "held")["status"] in {"interrupted", "waiting"}
 
-    again = (
-        ["worker", "start", "--concurrency", "50"]
-        if next_one == "worker"
-        else ["workflows", "resume", "held"]
-    )
-    successor = spawn_kurt(*again)
+    for survivor in survivors:
+        survivor.signal(signal.SIGCONT)
+    if next_one == "worker":
+        spawn_kurt("worker", "start", "--concurrency", "50")
+    resumed = spawn_kurt("workflows", "resume", "held") if next_one == "resume" else None
     owns = lambda: durability.executors_of(project, url)["held"] in durability.live(project, url)  # noqa: E731 - one look
     wait_until(owns, 20, what="somebody who goes on with the run")
     kurt("workflows", "send", "held", "--topic", "go", "--data", '"went"')
@@ -83,8 +87,19 @@ def test_a_run_goes_on_after_a_kill_in_the_middle_of_every_kind(
     assert outputs["all"]["request"].pop("headers")
     assert outputs == all_kinds.HELD_OUTPUTS
     account.check({"held": all_kinds.HELD_EFFECTS})
-    if next_one == "resume":
-        assert successor.wait() == 0, successor.stderr
+    if resumed is not None:
+        assert resumed.wait() == 0, resumed.stderr
+    assert all(survivor.running for survivor in survivors)
+
+
+def stopped_workers(spawn_kurt: Spawn, account: Account) -> list[Spawned]:
+    """Two workers that live and do nothing until they are continued, so that what is at work can be noted."""
+    workers = [spawn_kurt("worker", "start", "--concurrency", "50") for _ in range(2)]
+    alive = {worker.pid for worker in workers}
+    wait_until_true(lambda: durability.live(account.project, account.url) >= alive, 20, what="two workers")
+    for worker in workers:
+        worker.signal(signal.SIGSTOP)
+    return workers
 
 
 PYTHON = """

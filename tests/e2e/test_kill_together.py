@@ -14,10 +14,10 @@ import pytest
 from kurt.config import load_settings
 from kurt.runtime.runs import open_reader
 from tests.support import all_kinds, durability
-from tests.support.chaos import Chaos
+from tests.support.chaos import FULL_SERIES, Chaos
 from tests.support.cli import Kurt
 from tests.support.durability import Mark, Server
-from tests.support.processes import Spawned, executors
+from tests.support.processes import Spawned
 
 Spawn = Callable[..., Spawned]
 WaitUntil = Callable[..., Any]
@@ -162,22 +162,33 @@ def test_everybody_works_on_one_database(
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 def test_two_workers_go_on_with_the_runs_of_a_third(
-    kurt: Kurt, spawn_kurt: Spawn, project: Path, server: Server, wait_until: WaitUntil, chaos: Chaos
+    kurt: Kurt,
+    spawn_kurt: Spawn,
+    project: Path,
+    server: Server,
+    wait_until: WaitUntil,
+    chaos: Chaos,
+    url: str | None,
 ) -> None:
     survivors = [spawn_kurt("worker", "start"), spawn_kurt("worker", "start")]
-    for turn in range(chaos.rounds):
+    for turn in range(1 if url and chaos.rounds < FULL_SERIES else chaos.rounds):
         victim = spawn_kurt("worker", "start")
-        wait_until(lambda: victim.pid in executors(project).values(), 20)  # noqa: B023 - used at once
+        wait_until(lambda: victim.pid in durability.live(project, url), 20)  # noqa: B023 - used at once
         runs = {f"{run}-{turn}": name for run, name in RUNS.items()}
         for run, name in runs.items():
             extra = ["--input", f"server={server.url}"] if name == "everything" else []
             kurt("workflows", "run", f"workflows/{name}.yaml", "--run-id", run, "--background", *extra)
         time.sleep(chaos.moment(3))
         family = durability.frozen(victim.pid)
-        finished = durability.finished(project)
+        finished = durability.finished(project, url)
         killed = time.time()
         victim.kill()
+        if url:
+            durability.end_terms(url, [victim.pid])
         for run in runs:
             durability.outputs(kurt, run)
         found = {key: marks for key, marks in begins(project).items() if key[0] in runs}
