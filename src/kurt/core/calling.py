@@ -88,6 +88,7 @@ class Caller(Protocol):
 
         Raises:
             RowError: there is none.
+            KurtError: with `ends_step`: the answer is none of the row's business, the step cannot go on.
             BudgetSpentError: nothing was asked, because nothing may be spent any more.
             KurtError: nothing can be asked: a setting or a key is missing.
         """
@@ -164,6 +165,8 @@ class FunctionCaller:
             answer, metrics = interpret(await self._call(prompt))
             fields = fields_of(self._schema, answer)
         except Exception as raised:  # noqa: BLE001 - user code may raise anything; it is the row's failure
+            if getattr(raised, "ends_step", False):
+                raise
             error = raised
         if self._ledger is not None and metrics != Metrics():
             cost = Cost(metrics.cost, source="provider" if metrics.cost is not None else None)

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -106,6 +106,9 @@ def _write(steps: list[Finished]) -> list[Outcome]:
         return [(steps[0], dbos_error.DBOSStepNondeterminismError(steps[0].run_id, steps[0].number))]
     except BaseException as error:  # noqa: BLE001 - DBOS's own are no `Exception`; it belongs to those who wait
         return [(step, error) for step in steps]
+    for watcher in watchers:
+        for step in steps:
+            watcher(step.name)
     return [(step, None) for step in steps]
 
 
@@ -176,6 +179,9 @@ def _tell(outcomes: list[Outcome]) -> None:
         else:
             step.waiting.set_exception(error)
 
+
+watchers: list[Callable[[str], None]] = []
+"""Are told the name of each step that is recorded here; for tests that crash at a certain step."""
 
 _recorders: WeakKeyDictionary[SystemDatabase, Recorder] = WeakKeyDictionary()
 _making = threading.Lock()
