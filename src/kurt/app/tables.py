@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from kurt.app.registry import PACKAGE, WorkflowRegistry
 from kurt.config.current import current_settings
+from kurt.db import migrate
+from kurt.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
     from kurt.config import Settings
@@ -28,6 +31,29 @@ def register_all_models(settings: Settings | None = None) -> list[str]:
     packages += [f"{PACKAGE}.{path.parent.name}" for path in sorted(chosen.workflows_dir.glob("*/models.py"))]
     names = ["kurt.db.models", *(f"{package}.models" for package in dict.fromkeys(packages))]
     return [name for name in names if _imported(name) is not None]
+
+
+def draft_revision(settings: Settings, module: str, message: str) -> Path:
+    """Write a revision from the difference between a module's models and the database; its file.
+
+    Args:
+        settings: the project's settings.
+        module: name of a folder in `workflows/`.
+        message: what the revision will do, in a few words.
+
+    Raises:
+        NotFoundError: there is no such module, or it has no models.
+        ConflictError: there is no difference.
+        StorageError: the database cannot be reached, or lacks revisions that are there already.
+    """
+    package = f"{PACKAGE}.{module}"
+    if f"{package}.models" not in register_all_models(settings):
+        raise NotFoundError(
+            f"there are no models in {settings.workflows_dir / module}",
+            hint=f"write {settings.workflows_dir / module / 'models.py'}, or leave --autogenerate out",
+        )
+    migrate.ensure_schema(settings)
+    return migrate.revision(settings, module, message, package)
 
 
 def _imported(name: str) -> ModuleType | None:

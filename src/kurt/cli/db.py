@@ -78,15 +78,23 @@ def current_cmd() -> dict[str, Any]:
 
 
 @db_group.command(
-    "revision", view="kurt.cli.db:revision_line", epilog='kurt db revision leads -m "add the table of leads"'
+    "revision",
+    view="kurt.cli.db:revision_line",
+    epilog='kurt db revision leads -m "add the table of leads"\nkurt db revision leads -m "add scores" --autogenerate',
 )
 @click.argument("module")
 @click.option("-m", "--message", required=True, help="What the revision will do, in a few words.")
-def revision_cmd(module: str, message: str) -> dict[str, Any]:
-    """Write an empty revision for the tables of the workflow module MODULE of this project."""
-    from kurt.db.migrate import revision
+@click.option("--autogenerate", is_flag=True, help="Draft it: what the models have that the database lacks.")
+def revision_cmd(module: str, message: str, autogenerate: bool) -> dict[str, Any]:
+    """Write a revision for the tables of the workflow module MODULE of this project.
 
-    file = revision(current_settings(), module, message)
+    It is empty, or a draft to be read before `kurt db upgrade` applies it.
+    """
+    if autogenerate:
+        from kurt.app.tables import draft_revision as write
+    else:
+        from kurt.db.migrate import revision as write
+    file = write(current_settings(), module, message)
     return {"revision": "_".join(file.name.split("_")[:2]), "file": str(file)}
 
 

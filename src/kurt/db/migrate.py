@@ -82,17 +82,21 @@ def current(settings: Settings) -> SchemaState:
     return read_state(settings)
 
 
-def revision(settings: Settings, module: str, message: str) -> Path:
-    """Write a new, empty revision for the tables of one of the project's workflow modules; its file.
+def revision(settings: Settings, module: str, message: str, package: str | None = None) -> Path:
+    """Write a new revision for the tables of one of the project's workflow modules; its file.
 
     Args:
         settings: the project's settings.
         module: name of a folder in `workflows/`.
         message: what the revision will do, in a few words.
+        package: import path of the module, whose models have been imported: the revision is drafted from what they have
+            and the database lacks. Without it the revision is empty.
 
     Raises:
         NotFoundError: there is no such module.
+        ConflictError: there is nothing to draft.
+        StorageError: the database cannot be reached, or lacks revisions that are there already.
     """
     from kurt.db import upgrades  # noqa: PLC0415 - see ensure_schema
 
-    return upgrades.new_revision(settings, module, message)
+    return upgrades.new_revision(settings, module, message, package)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbos._datasource_migration import migrate_datasource
+from dbos._schemas.system_database import SystemSchema
 from dbos._serialization import DBOSPortableJSON
 from dbos._sys_db import SystemDatabase
 
@@ -58,6 +59,12 @@ def migrate_dbos(engine: sa.Engine, url: str) -> None:
         database.destroy()
     with engine.begin() as connection:  # where the checkpoints of transactions stand
         migrate_datasource(connection, None if engine.dialect.name == "sqlite" else DBOS_SCHEMA)
+
+
+def dbos_tables() -> set[str]:
+    """Names of all tables that are DBOS's own business."""
+    known = {table.name for table in SystemSchema.metadata_obj.tables.values()}
+    return known | {"datasource_outputs", "dbos_datasource_migrations", "dbos_migrations"}
 
 
 def detach(connection: sa.Connection) -> None:

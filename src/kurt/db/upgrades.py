@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from argparse import Namespace
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -26,7 +27,7 @@ from kurt.db.state import (
     read_state,
 )
 from kurt.db.system import attach, detach, migrate_dbos
-from kurt.errors import NotFoundError, StorageError
+from kurt.errors import ConflictError, NotFoundError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,8 +71,8 @@ def upgrade_project(settings: Settings) -> None:
         _run(engine, project_config(folders), lambda config: command.upgrade(config, "head"))
 
 
-def new_revision(settings: Settings, module: str, message: str) -> Path:
-    """Write an empty revision for one of the project's modules. See `kurt.db.migrate`."""
+def new_revision(settings: Settings, module: str, message: str, package: str | None = None) -> Path:
+    """Write a revision for one of the project's modules. See `kurt.db.migrate`."""
     home = settings.workflows_dir / module
     if not (home / "__init__.py").is_file():
         raise NotFoundError(
@@ -81,7 +82,11 @@ def new_revision(settings: Settings, module: str, message: str) -> Path:
     folder = home / "migrations" / "versions"
     folder.mkdir(parents=True, exist_ok=True)
     folders = sorted({*project_folders(settings), folder})
-    scripts = ScriptDirectory.from_config(project_config(folders))
+    config = project_config(folders)
+    scripts = ScriptDirectory.from_config(config)
+    if package is not None:
+        with _alembic_errors(settings):
+            return _drafted(settings, config, package, _one_line(message), folder)
     with _alembic_errors(settings):
         head = scripts.get_current_head()
         written = scripts.generate_revision(
@@ -89,6 +94,39 @@ def new_revision(settings: Settings, module: str, message: str) -> Path:
         )
     assert written is not None  # noqa: S101 - only a dry run of Alembic writes nothing
     return Path(written.path)
+
+
+def _drafted(settings: Settings, config: Config, package: str, message: str, folder: Path) -> Path:
+    """Write a revision with what the models of a module have that the database lacks."""
+    from kurt.db.drafting import Drafting  # noqa: PLC0415 - loads SQLModel
+
+    drafting = Drafting(package, package.rpartition(".")[2])
+    config.attributes["drafting"] = drafting.options()
+    scripts = ScriptDirectory.from_config(config)
+    written: list[Any] = []
+
+    def write(config: Config) -> None:
+        made = command.revision(
+            config,
+            message,
+            autogenerate=True,
+            head=scripts.get_current_head() or "base",
+            version_path=str(folder),
+            rev_id=_next_id(scripts),
+            process_revision_directives=drafting.keep_difference,
+        )
+        written.append(made)
+
+    with _working_engine(settings) as engine, warnings.catch_warnings():
+        # Alembic looks at all tables before it leaves out those of others.
+        warnings.filterwarnings("ignore", message="Skipped unsupported reflection")
+        _run(engine, config, write)
+    if not drafting.found_any:
+        raise ConflictError(
+            f"the tables of {package} in the database are as its models say: there is nothing to revise",
+            hint="change the models first, or leave --autogenerate out for an empty revision",
+        )
+    return Path(written[0].path)
 
 
 def project_folders(settings: Settings) -> list[Path]:
@@ -185,6 +223,11 @@ def _alembic_errors(settings: Settings) -> Generator[None]:
         text = str(error)
         if "locate revision" in text:
             raise NotFoundError(f"there is no such revision: {text}", hint="run `kurt db current`") from error
+        if "not up to date" in text:
+            raise StorageError(
+                "the database lacks revisions of the project that are there already",
+                hint="run `kurt db upgrade`",
+            ) from error
         raise StorageError(
             f"the revisions cannot be applied: {text}",
             hint=f"make the revisions below {settings.workflows_dir} one line: each names the one before it",

@@ -9,6 +9,7 @@ context.configure(
     connection=connection,
     version_table=context.config.attributes["version_table"],
     render_as_batch=connection.dialect.name == "sqlite",
+    **context.config.attributes.get("drafting", {}),
 )
 with context.begin_transaction():
     context.run_migrations()

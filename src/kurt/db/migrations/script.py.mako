@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+${imports if imports else ""}
 
 revision = "${up_revision}"
 down_revision = ${'"%s"' % down_revision if down_revision else None}
