@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dbos._context import get_local_dbos_context
 from dbos._dbos import _get_dbos_instance, _get_or_create_dbos_registry  # pyright: ignore[reportPrivateUsage] - no public way to the instance
 from dbos._sys_db import db_retry
+from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.errors import NotFoundError
 from kurt.runtime import names, serializer
@@ -248,7 +249,7 @@ def place() -> tuple[str, str] | None:
     label = f"step-{context.curr_step_function_id}" if context.is_step() else RUN_LABEL
     try:
         return root_of(context.workflow_id), label
-    except sa.exc.SQLAlchemyError:  # what is to be logged may be that very error; most ids tell it themselves
+    except SQLAlchemyError:  # what is to be logged may be that very error; most ids tell it themselves
         return context.workflow_id.partition(".")[0], label
 
 
