@@ -1,5 +1,5 @@
 """The benchmarks, one file a subject; importing this package registers them all."""
 
-from benchmarks.cases import commands, history, runs, workers
+from benchmarks.cases import commands, history, runs, traces, workers
 
-__all__ = ["commands", "history", "runs", "workers"]
+__all__ = ["commands", "history", "runs", "traces", "workers"]
