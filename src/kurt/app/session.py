@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurt.app.registry import WorkflowRegistry
 from kurt.config import Settings, load_settings
+from kurt.core.trace_writer import close_writers
 from kurt.engine.interpreter import runner
 from kurt.engine.processes import pool
 from kurt.errors import ConflictError
@@ -67,4 +69,7 @@ def destroy_dbos(*, grace: float = 0) -> None:
     try:
         _current.pop().close(grace=grace)
     finally:
+        close_writers()
+        if (sessions := sys.modules.get("kurt.db.sessions")) is not None:  # else there was none
+            sessions.dispose_engines()
         pool.close_pools()
