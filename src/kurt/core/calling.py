@@ -164,7 +164,7 @@ class FunctionCaller:
         try:
             answer, metrics = interpret(await self._call(prompt))
             fields = fields_of(self._schema, answer)
-        except Exception as raised:  # noqa: BLE001 - user code may raise anything; it is the row's failure
+        except Exception as raised:
             if getattr(raised, "ends_step", False):
                 raise
             error = raised
