@@ -56,7 +56,8 @@ class Call:
         _check_columns(step, table)
         self._step = step
         self._table = table
-        self._columns = {name: table.cells(name) for name in step.input_columns}
+        wanted = step.input_columns if table.length else []
+        self._columns = {name: table.cells(name) for name in wanted}
         self._order = _order(step, table, priority)
         self._hooks = [hook for hook in flattened(step.hooks) if not isinstance(hook, TrackingHooks)]
         self._tracking = next(
