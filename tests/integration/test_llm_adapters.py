@@ -15,8 +15,8 @@ from kurt.errors import ConfigError
 from kurt.llm.errors import AnswerError, ModelTimeoutError, QuotaSpentError, RefusedError
 from kurt.testing.faults import hang, not_json, quota_spent, rate_limited, server_error, wrong_schema
 from kurt.testing.model_server import ModelServer
+from tests.support.asking import KEY, OPENAI, Asker, Verdict
 from tests.support.environment import child_environment
-from tests.support.models import KEY, OPENAI, Asker, Verdict
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the libraries' own making

@@ -18,8 +18,8 @@ from kurt.llm.prices import PriceList
 from kurt.llm.stored_answers import DatabaseCache
 from kurt.testing.faults import not_an_answer, server_error, wrong_schema
 from kurt.testing.model_server import ModelServer
+from tests.support.asking import KEY, Asker, Loose, price_of, settings_for, tokens_of
 from tests.support.database import BACKENDS
-from tests.support.models import KEY, Asker, Loose, price_of, settings_for, tokens_of
 
 EACH_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
 

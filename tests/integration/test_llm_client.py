@@ -24,8 +24,8 @@ from kurt.llm.prices import PriceList
 from kurt.llm.types import EmbedRequest, Message, Request
 from kurt.testing.faults import not_an_answer, refused, server_error
 from kurt.testing.model_server import ModelServer
+from tests.support.asking import ANTHROPIC, KEY, OPENAI, Asker, Loose, Verdict, request, settings_for
 from tests.support.environment import child_environment
-from tests.support.models import ANTHROPIC, KEY, OPENAI, Asker, Loose, Verdict, request, settings_for
 
 MODELS = pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
 

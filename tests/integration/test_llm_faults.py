@@ -34,7 +34,7 @@ from kurt.testing.faults import (
     wrong_schema,
 )
 from kurt.testing.model_server import ModelServer
-from tests.support.models import ANTHROPIC, KEY, OPENAI, QUICK, Asker, Verdict, settings_for
+from tests.support.asking import ANTHROPIC, KEY, OPENAI, QUICK, Asker, Verdict, settings_for
 
 MODELS = pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
 

@@ -18,9 +18,9 @@ from kurt.llm.limits import LATEST, SPAN, TRANSIT, Limiter, RateLimit
 from kurt.llm.shared_limits import DatabasePlaces, shared_limiter
 from kurt.testing.faults import rate_limited
 from kurt.testing.model_server import ModelServer
+from tests.support.asking import OPENAI, Asker, request, settings_for
 from tests.support.environment import child_environment
 from tests.support.limited_calls import calls
-from tests.support.models import OPENAI, Asker, request, settings_for
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

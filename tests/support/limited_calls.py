@@ -15,7 +15,7 @@ from kurt.llm.calls import ask
 from kurt.llm.client import client_for_loop
 from kurt.llm.limits import RateLimit
 from kurt.llm.shared_limits import shared_limiter
-from tests.support.models import KEY, OPENAI, request
+from tests.support.asking import KEY, OPENAI, request
 
 
 async def calls(url: str, root: str, count: int, limit: RateLimit) -> None:

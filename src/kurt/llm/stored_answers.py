@@ -6,11 +6,11 @@ import asyncio
 import logging
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.llm.background import in_background
 from kurt.llm.cache import endpoint_of, request_key
@@ -55,58 +55,59 @@ class DatabaseCache:
         self._lifetime = lifetime
         self._asked: dict[str, asyncio.Future[Response | None]] = {}
         self._new: dict[str, Response] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     def key(self, request: Request, completer: Completer) -> str:
         """What an answer is stored under: all that can change it, and the tenant."""
         return request_key(request, tenant=self._tenant, endpoint=endpoint_of(completer, request.model))
 
     async def get(self, key: str) -> Response | None:
-        """The stored answer, or None; those that are asked for at the same time are read together."""
+        """The stored answer, or None; those that are asked for while others are being read are read together."""
         found = self._asked.get(key)
         if found is None:
-            if not self._asked:
-                self._begin(self._read())
-            found = self._asked[key] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            found = self._asked[key] = loop.create_future()
+            if self._reader is None or self._reader.done():
+                self._reader = loop.create_task(self._read())
         return await asyncio.shield(found)  # one who gives up leaves the others their answer
 
     def put(self, key: str, response: Response) -> None:
         """Have an answer stored, soon."""
         if not _storable(response.text):
             return
-        if not self._new:
-            self._begin(self._write())
         self._new[key] = response
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def flush(self) -> None:
         """Wait until all answers are stored."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
-
-    def _begin(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._writer is not None:
+            await asyncio.shield(self._writer)
 
     async def _read(self) -> None:
-        await asyncio.sleep(0)  # more rows may ask in the same turn of the loop
-        asked, self._asked = self._asked, {}
-        try:
-            found = await in_background(lambda: self._select(list(asked)))
-        except SQLAlchemyError as error:
-            _log.warning("stored answers cannot be read, so they are paid again: %s", type(error).__name__)
-            found = {}
-        for key, future in asked.items():
-            if not future.done():
-                future.set_result(found.get(key))
+        """Answer those who ask, until nobody does."""
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                found = await in_background(partial(self._select, list(asked)))
+            except Exception as error:  # noqa: BLE001 - whatever fails here, the row is paid and not lost
+                _log.warning(
+                    "stored answers cannot be read, so they are paid again: %s", type(error).__name__
+                )
+                found = {}
+            for key, future in asked.items():
+                if not future.done():
+                    future.set_result(found.get(key))
 
     async def _write(self) -> None:
-        await asyncio.sleep(0)
-        new, self._new = self._new, {}
-        try:
-            await in_background(lambda: self._upsert(new))
-        except SQLAlchemyError as error:
-            _log.warning("%d answers cannot be stored for later: %s", len(new), type(error).__name__)
+        """Store what there is, until there is no more."""
+        while self._new:
+            new, self._new = self._new, {}
+            try:
+                await in_background(partial(self._upsert, new))
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.warning("%d answers cannot be stored for later: %s", len(new), type(error).__name__)
 
     def _select(self, keys: list[str]) -> dict[str, Response]:
         now = datetime.now(UTC)
