@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kurt.config import load_settings
+from kurt.core.llm_tracer import LLMTracer
 from kurt.core.tracing import TraceRow, TraceWriter
 from tests.support.cli import Kurt
 from tests.support.environment import child_environment
@@ -34,6 +35,7 @@ def runs(kurt: Kurt, project: Path) -> dict[str, str]:
                     run_id=run_id, step="extract", row=number, state="succeeded", started_at=time.time(),
                     request_model="openai/m", response_model="m", tokens_in=1000, tokens_out=50,
                     cost=0.0125, currency="USD", latency_ms=1500.0, workspace_id=workspace,
+                    prompt="what?", response="this",
                 )
             )  # fmt: skip
         writer.finished_sync(
@@ -45,7 +47,7 @@ def runs(kurt: Kurt, project: Path) -> dict[str, str]:
     writer.finished_sync(
         TraceRow(
             run_id=found["w2"], step="judge", state="succeeded", started_at=time.time(), tokens_in=5,
-            tokens_out=5, workspace_id="w2",
+            tokens_out=5, workspace_id="w2", prompt="what?", response="this",
         )
     )  # fmt: skip
     writer.close()
@@ -103,6 +105,22 @@ def test_one_tenant_never_sees_anothers(kurt: Kurt, runs: dict[str, str]) -> Non
     for words in (["status"], ["steps"], ["logs"], ["stats"], ["events"], ["result"], ["retry"], ["delete"]):
         kurt("--workspace", "w1", "workflows", *words, runs["w2"], code=3)
     assert len(kurt.json("workflows", "list")) == 2
+
+
+@pytest.mark.parametrize("words", [("workflows", "delete"), ("gc", "--keep-count", "0")])
+def test_a_deleted_run_leaves_what_it_cost_and_nothing_that_was_said(
+    kurt: Kurt, project: Path, runs: dict[str, str], words: tuple[str, ...]
+) -> None:
+    kurt("--workspace", "w1", *words, *([runs["w1"]] if words[1] == "delete" else []))
+    assert [run["run_id"] for run in kurt.json("workflows", "list")] == [runs["w2"]]
+    found = LLMTracer(load_settings(project, environ={})).query()
+    said = {(trace["run_id"], trace["prompt"], trace["response"]) for trace in found}
+    assert said == {
+        (runs["w1"], None, None),
+        (runs["w2"], "what?", "this"),
+        (runs["w2"], None, None),  # the call that failed
+    }
+    assert kurt.json("workflows", "stats")["total"]["calls"] == 7
 
 
 def test_stats_load_neither_dbos_nor_sqlalchemy(home: Path, project: Path, runs: dict[str, str]) -> None:

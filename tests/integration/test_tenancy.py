@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID
 
 from kurt.app.session import destroy_dbos, init_dbos
+from kurt.app.targets import attributes
 from kurt.config import Settings, load_settings
 from kurt.core.tenancy import Tenant, current_tenant, tenant, tenant_attributes
 from kurt.core.transactions import transaction
@@ -102,7 +104,7 @@ def test_a_scoped_reader_sees_one_tenant_only(launched: Settings) -> None:
 
 class TestPrecedence:
     @pytest.fixture
-    def settings(self, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "kurt.config").write_text('USER_ID="me"\nWORKSPACE_ID="home"\n')
 
@@ -115,6 +117,15 @@ class TestPrecedence:
                 assert tenant_attributes() == {"user_id": "u"}
             assert tenant_attributes() == {"workspace_id": "w"}
         assert tenant_attributes(replace(current_tenant(), user_id=None)) == {"workspace_id": "home"}
+
+    @pytest.mark.usefixtures("settings")
+    def test_what_is_submitted_is_the_block_s(self) -> None:
+        settings = load_settings()
+        facts = attributes(settings, kind="yaml", workflow="w")
+        assert (facts["user_id"], facts["workspace_id"]) == ("me", "home")
+        with tenant(workspace_id="w"):
+            facts = attributes(settings, kind="yaml", workflow="w")
+        assert facts == {"kind": "yaml", "workflow": "w", "workspace_id": "w"}
 
     @pytest.mark.usefixtures("settings")
     def test_new_rows_are_filled(self) -> None:

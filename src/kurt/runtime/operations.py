@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from kurt.errors import ConflictError
 from kurt.runtime import recovery
 from kurt.runtime.durable import TERMINAL
+from kurt.runtime.forgetting import forget_content
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -145,12 +146,14 @@ def delete(client: DBOSClient, run_id: str) -> list[str]:
         raise ConflictError(f"the run {run_id} is not over", hint=f"kurt workflows cancel {run_id}")
     ids = [member.id for member in members]
     client.delete_workflows(ids)
+    forget_content(client, [run_id])
     return ids
 
 
 def delete_finished(client: DBOSClient, run_ids: Sequence[str]) -> None:
     """Remove runs that are known to be over, with their children."""
     client.delete_workflows([member.id for run_id in run_ids for member in family(client, run_id)])
+    forget_content(client, run_ids)
 
 
 def forget_children(client: DBOSClient, ids: Collection[str]) -> None:
