@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -157,3 +158,28 @@ def slow_down(module: Path, log: Path) -> Callable[[], list[str]]:
     slow = f"{words}    import time\n    with open({str(log)!r}, 'a') as file:\n        file.write(words + '\\n')\n"
     steps.write_text(text.replace(words, f"{slow}    time.sleep(0.2)\n"))
     return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+def test_a_module_of_an_installed_package_is_found_run_and_checked(
+    kurt: Kurt, project: Path, module: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    info = site / "tea_kit-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: tea-kit\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[kurt.workflows]\ninstalled_tea = tea_kit\n")
+    package = shutil.move(module, site / "tea_kit")
+    for path in package.rglob("*.py"):  # the module's name is that of its entry point
+        path.write_text(path.read_text().replace(NAME, "installed_tea").replace("TeaNotes", "InstalledTea"))
+    kurt.environ["PYTHONPATH"] = str(site)
+    with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
+        connection.execute(f"ALTER TABLE {NAME}_items RENAME TO installed_tea_items")
+
+    run = kurt.json("workflows", "run", "installed_tea", "--input", "folder=sources/tea")
+    assert (run["name"], run["status"], run["outputs"]["saved"]) == ("installed_tea", "succeeded", FILES)
+    queued = kurt.json("workflows", "run", "installed_tea", "--input", "folder=sources/tea", "--background")
+    assert kurt.json("workflows", "wait", queued["run_id"])["outputs"]["saved"] == FILES
+    assert len(kurt.json("workflows", "list", "--name", "installed_tea")) == 2
+    assert kurt.json("workflows", "check", "installed_tea") == []
+    refused = kurt("workflows", "new", "installed_tea", code=1)
+    assert "an installed package brings a workflow 'installed_tea' already" in refused.stderr

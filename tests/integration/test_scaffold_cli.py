@@ -17,7 +17,6 @@ MODULE = {
     "steps.py",
     "utils.py",
     "workflow.py",
-    "tests/conftest.py",
     "tests/test_e2e.py",
     "tests/test_tea_notes.py",
 }

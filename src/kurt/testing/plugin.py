@@ -28,6 +28,35 @@ _DOCS = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the tests of a project import its workflows under the names that Kurt gives them: `workflows.x` is one module.
+
+    Raises:
+        UsageError: the project's settings cannot be read.
+    """
+    root = _project(config)
+    if root is None:
+        return
+    from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - only tests of a project need it
+    from kurt.config import load_settings  # noqa: PLC0415 - as above
+    from kurt.errors import ConfigError  # noqa: PLC0415 - as above
+
+    try:
+        WorkflowRegistry(load_settings(root))
+    except ConfigError as error:
+        raise pytest.UsageError(f"{error.message}; {error.hint}") from error
+
+
+def _project(config: pytest.Config) -> Path | None:
+    """The project whose tests these are, None where they are no project's."""
+    import os  # noqa: PLC0415 - beside its use
+
+    from kurt.config.discovery import find_root  # noqa: PLC0415 - light, but pytest runs without Kurt's projects too
+
+    root = find_root(str(config.rootpath), environ=os.environ)
+    return None if root is None else Path(root)
+
+
 @pytest.fixture
 def reset_dbos_state() -> Generator[None]:
     """DBOS is not launched in this process, neither before the test nor after it."""
@@ -50,8 +79,11 @@ def _end_dbos() -> None:
 
 
 @pytest.fixture
-def tmp_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with its database in a temporary folder, which is the working directory."""
+def tmp_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Path:
+    """A project with its database in a temporary folder, which is the working directory.
+
+    In the tests of a project it has that project's workflows, and their tables.
+    """
     from kurt.db import init_database  # noqa: PLC0415 - only tests with a database pay for it
 
     for name in _STEERING:
@@ -60,6 +92,9 @@ def tmp_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".kurt").mkdir(exist_ok=True)
     (tmp_path / "kurt.config").write_text(_CONFIG, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    own = _project(pytestconfig)
+    if own is not None and (own / "workflows").is_dir():
+        (tmp_path / "workflows").symlink_to(own / "workflows", target_is_directory=True)
     init_database()
     return tmp_path
 
