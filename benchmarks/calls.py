@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ import aiohttp
 from pydantic import BaseModel
 
 CONCURRENCY = 50
+SALT = secrets.token_hex(4)
+"""Makes the prompts of each process its own, so that no cache knows them."""
+
 MODEL = "openai/gpt-4.1-mini"
 
 
@@ -36,7 +40,7 @@ async def every_row(count: int, row: Callable[[int], Awaitable[None]]) -> None:
 
 
 def prompt(number: int) -> str:
-    return f"Row {number}: " + "what do people say about it? " * 20
+    return f"Row {number} of {SALT}: " + "what do people say about it? " * 20
 
 
 async def with_aiohttp(url: str, count: int) -> None:

@@ -56,6 +56,12 @@ def test_failed_rows_are_repeated_alone(kurt: Kurt, project: Path, workflow: str
     first = kurt.json("workflows", "run", workflow, "--input", "count=40", "--run-id", "partly")
     assert first["status"] == "succeeded"
     assert first["outputs"] == {"rows": 40, "good": 38, "errors": [f"no answer to {row}" for row in bad]}
+    listed = kurt.json("workflows", "steps", "partly")
+    steps = {one["path"]: one for one in (listed["items"] if isinstance(listed, dict) else listed)}
+    assert set(steps) >= {"ask"}
+    assert not [path for path in steps if path.startswith("ask[")]
+    assert steps["ask"]["status"] == "failed"
+    assert steps["ask"]["error"]["message"] == "2 of 40 rows failed, the first: no answer to row3"
     (project / "fail-row3").unlink()
     again = kurt.json("workflows", "retry", "partly", "--failed-rows")
     assert again["outputs"] == {"rows": 40, "good": 39, "errors": ["no answer to row17"]}

@@ -168,7 +168,8 @@ def test_a_module_of_an_installed_package_is_found_run_and_checked(
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Name: tea-kit\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[kurt.workflows]\ninstalled_tea = tea_kit\n")
-    package = shutil.move(module, site / "tea_kit")
+    package = site / "tea_kit"
+    shutil.move(module, package)
     for path in package.rglob("*.py"):  # the module's name is that of its entry point
         path.write_text(path.read_text().replace(NAME, "installed_tea").replace("TeaNotes", "InstalledTea"))
     kurt.environ["PYTHONPATH"] = str(site)

@@ -129,8 +129,10 @@ class TestMachine:
         result = fail(OSError(28, "No space left on device"))
         assert (result.exit_code, result.stderr) == (
             1,
-            "error: No space left on device\n"
-            "hint: free space on the disk, then repeat the command; nothing that was stored is lost\n",
+            (
+                "error: No space left on device\n"
+                "hint: free space on the disk, then repeat the command; nothing that was stored is lost\n"
+            ),
         )
         assert list(tmp_path.iterdir()) == []
 

@@ -203,7 +203,8 @@ class WorkflowTracker:
             instead_of=(progress.name, entry),
         )
         courier.set(run_id, "steps", [step.to_json() for step in list(_steps_of(run_id).values())])
-        courier.set(run_id, "current_step", progress.name)
+        running = [step.name for step in list(_steps_of(run_id).values()) if step.status == RUNNING]
+        courier.set(run_id, "current_step", running[-1] if running else None)
         courier.set(run_id, "stage", progress.name)
         courier.set(run_id, "stage_total", progress.total)
         courier.set(run_id, "stage_current", progress.current)

@@ -31,8 +31,7 @@ GROUPS = {
 
 _DOLLARS = "coalesce(currency, 'USD') = 'USD'"
 _UNPRICED = (
-    "NOT cache_hit AND (cost IS NULL AND (state IN ('succeeded', 'cut') OR tokens_in > 0)"
-    f" OR NOT {_DOLLARS})"
+    f"NOT cache_hit AND (cost IS NULL AND (state IN ('succeeded', 'cut') OR tokens_in > 0) OR NOT {_DOLLARS})"
 )
 _OWN = "CASE WHEN NOT cache_hit THEN"
 _FIGURES = (

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kurt.runtime import names
+from kurt.runtime import names, row_steps
 from kurt.runtime.reading import Run, Step, decode, decode_error, moment
+from kurt.runtime.row_steps import RowsTrack
 from kurt.runtime.states import CANCELLED, FAILED, INTERRUPTED, RUNNING, SUCCEEDED, WAITING
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ def checkpoints(dialect: Dialect, *, values: bool) -> str:
 
 
 def _without_values(dialect: Dialect) -> str:
-    """What a checkpoint says beside its value; of a Python workflow's step that is nothing."""
+    """What a checkpoint says beside its value; of a Python workflow's step that is nothing, unless it may be a row."""
     return (
-        f"CASE WHEN f.name IN ('{names.RUN_WORKFLOW}', '{names.BRANCH_WORKFLOW}') THEN {dialect.envelope} END"
+        f"CASE WHEN f.name IN ('{names.RUN_WORKFLOW}', '{names.BRANCH_WORKFLOW}')"
+        f" OR substr(o.function_name, length(o.function_name), 1) = ']' THEN {dialect.envelope} END"
     )
 
 
@@ -88,12 +90,16 @@ def steps(
     """
     started = {_path(attributes): child for child, attributes in children}
     tracks: dict[tuple[str, str, int], _Track] = {}
+    batches: dict[tuple[str, str, int], RowsTrack] = {}
     for row in sorted((Row(*row) for row in rows), key=lambda row: (row.run_id, row.number)):
         declared = row.workflow in _DECLARED
+        if not declared and _taken_as_row(row, batches):
+            continue
         # Only attempts of a declared step share a name; a Python workflow may call one function many times.
         key = (row.run_id, row.name, 0 if declared else row.number)
         tracks.setdefault(key, _Track()).add(row, declared=declared)
     found = [track.step(run, started) for track in tracks.values()]
+    found += [batch.step(run, current) for batch in batches.values()]
     if not values:
         found = [replace(step, value=None) for step in found]
     found.sort(key=lambda step: (step.started_at or run.created_at, step.completed_at or run.created_at))
@@ -102,6 +108,17 @@ def steps(
     if isinstance(current, str) and all(step.path != current for step in found):
         found.append(Step(path=current, status=_unfinished(run), run_id=run.id))
     return found
+
+
+def _taken_as_row(row: Row, batches: dict[tuple[str, str, int], RowsTrack]) -> bool:
+    """Whether a checkpoint is that of a row; it is then counted with the others of its call."""
+    envelope = _envelope(row) if row.name.endswith("]") else None
+    place = row_steps.place_of(row.name, row.number, envelope)
+    if place is None or envelope is None:
+        return False
+    batch = batches.setdefault((row.run_id, *place), RowsTrack(place[0], row.run_id))
+    batch.add(envelope, row.started, row.completed)
+    return True
 
 
 def _path(attributes: Any) -> str | None:

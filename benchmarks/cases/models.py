@@ -1,0 +1,71 @@
+"""What calls of models cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Callable, Generator
+
+from benchmarks.measure import Sample, python
+from benchmarks.registry import Figure, benchmark
+from benchmarks.workspace import REPOSITORY, Bench
+
+FEW, MANY = 200, 2_200
+
+
+@benchmark("model-call")
+def model_call(bench: Bench) -> list[Figure]:
+    """A call of a model with a schema, limits, a budget, prices and traces, against bare aiohttp, 50 in flight."""
+    with _server(bench) as url:
+
+        def measure(kind: str, count: int, *more: str) -> Callable[[], Sample]:
+            return bench.measure_python(
+                str(REPOSITORY / "benchmarks" / "calls.py"), kind, url, str(count), *more
+            )
+
+        kinds = {
+            "aiohttp": ("aiohttp",),
+            "kurt": ("kurt",),
+            "cached": ("kurt", str(bench.root)),
+        }
+        found = bench.in_turn(
+            {
+                f"{name}-{count}": measure(kind[0], count, *kind[1:])
+                for count in (FEW, MANY)
+                for name, kind in kinds.items()
+            }
+        )
+    each = {name: (found[f"{name}-{MANY}"] - found[f"{name}-{FEW}"]) / (MANY - FEW) for name in kinds}
+    detail = {f"{name}_ms": sample.cpu * 1000 for name, sample in each.items()}
+    return [
+        _ratio("a call of a model, CPU", each["kurt"].cpu / each["aiohttp"].cpu, 4, detail),
+        _ratio(
+            "a call of a model, its answer stored, CPU", each["cached"].cpu / each["aiohttp"].cpu, 6, detail
+        ),
+        Figure(what="a call of a model, CPU", value=detail["kurt_ms"], unit="ms", budget=0.5, detail=detail),
+    ]
+
+
+def _ratio(what: str, value: float, budget: float, detail: dict[str, float]) -> Figure:
+    return Figure(
+        what=what, value=value, unit="x", budget=budget, against="a bare aiohttp call", detail=detail
+    )
+
+
+@contextlib.contextmanager
+def _server(bench: Bench) -> Generator[str]:
+    """The fake model server as a process of its own; gives its address."""
+    process = subprocess.Popen(
+        python("-m", "kurt.testing.model_server"),
+        cwd=bench.root,
+        env=bench.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.communicate()
