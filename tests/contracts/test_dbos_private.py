@@ -23,6 +23,7 @@ from kurt.runtime import durable, names, operations, recovery
 from kurt.runtime.ending import end_child
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.queues import ensure_queues
+from tests.support.dbos_rows import pretend, row
 from tests.support.waiting import wait_until
 
 QUEUE = "contract"
@@ -110,22 +111,6 @@ def enqueue(client: DBOSClient, workflow: str, run_id: str, *arguments: Any) -> 
         },
         *arguments,
     )
-
-
-def row(client: DBOSClient, run_id: str) -> Any:
-    """The row of a run."""
-    database = recovery.database_of(client)
-    status = database.tables.workflow_status
-    with database.engine.connect() as connection:
-        return connection.execute(sa.select(status).where(status.c.workflow_uuid == run_id)).one()
-
-
-def pretend(client: DBOSClient, run_id: str, **values: Any) -> None:
-    """Change the row of a run, for states that take a crash otherwise."""
-    database = recovery.database_of(client)
-    status = database.tables.workflow_status
-    with database.engine.begin() as connection:
-        connection.execute(sa.update(status).where(status.c.workflow_uuid == run_id).values(**values))
 
 
 def abandoned(client: DBOSClient, run_id: str, queue: str | None = QUEUE) -> None:

@@ -97,7 +97,11 @@ def workflow_files(page: Path) -> list[dict[str, Any]]:
     blocks = docs_runner.blocks(page.read_text(encoding="utf-8"))
     if any((block.title or "").startswith("steps/") for block in blocks):
         return []
-    shown = [block for block in blocks if (block.title or "").startswith("workflows/")]
+    shown = [
+        block
+        for block in blocks
+        if (block.title or "").startswith("workflows/") and (block.title or "").endswith((".yaml", ".yml"))
+    ]
     right = [block for block in shown if "wrong" not in (block.title or "")]
     return [read_source(block.body, block.title or "").value for block in right]  # `on` is a key, not true
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -217,7 +216,7 @@ def test_a_run_is_killed_after_a_step_and_goes_on(
 def shown(fail: bool) -> None:
     if fail:
         raise click.ClickException("no")
-    click.echo(json.dumps({"cwd": os.path.basename(os.getcwd())}))  # noqa: PTH109, PTH119
+    click.echo(json.dumps({"cwd": Path.cwd().name}))
 
 
 def test_commands_run_in_the_test(cli_runner: CliRunner, tmp_project: Path) -> None:

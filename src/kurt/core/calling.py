@@ -164,7 +164,7 @@ class FunctionCaller:
         try:
             answer, metrics = interpret(await self._call(prompt))
             fields = fields_of(self._schema, answer)
-        except Exception as raised:
+        except Exception as raised:  # the function is the user's: any error is the row's own
             if getattr(raised, "ends_step", False):
                 raise
             error = raised

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kurt.core.prompts import text_of
 from kurt.errors import UsageError
 
 
@@ -106,7 +107,7 @@ class _Native(Table):
         ).to_native()
 
     def _series(self, name: str, cells: list[Any], *, text: bool) -> Any:
-        import narwhals as nw  # noqa: PLC0415
+        import narwhals as nw  # noqa: PLC0415 - heavy, and only for frames
 
         backend = self._frame.implementation
         try:
@@ -116,8 +117,6 @@ class _Native(Table):
 
 
 def _as_text(cell: Any) -> str | None:
-    from kurt.core.prompts import text_of  # noqa: PLC0415
-
     return None if cell is None else text_of(cell)
 
 

@@ -141,7 +141,7 @@ class Call:
             if error.fatal and self._no_more is None:
                 self._no_more = f"left out after row {index} failed: {error}"
             return await self._failed(index, prompt, error, milliseconds_since(started))
-        except Exception as error:
+        except Exception as error:  # a row that cannot be asked for fails alone
             if isinstance(error, KurtError) and prompt:
                 raise self._ended_by(error) from error
             failure = RowError(error, attempts=0)

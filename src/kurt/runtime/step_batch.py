@@ -52,7 +52,7 @@ class StepBatch:
         self._parent = copy.copy(context)  # what follows in the workflow must not change what these steps see
         self._instance = _get_dbos_instance()
         self._database = self._instance._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
-        self._serializer = self._instance._serializer  # pyright: ignore[reportPrivateUsage] # noqa: SLF001
+        self._serializer = self._instance._serializer  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
         self._count = count
         self._segments: dict[int, asyncio.Task[dict[int, tuple[str, Any]]]] = {}
 

@@ -178,8 +178,8 @@ class _Completer:
 
     async def complete(self, request: Request) -> Response:
         from kurt.config.current import current_settings  # noqa: PLC0415 - beside their use
-        from kurt.llm.client import client_for_loop  # noqa: PLC0415
-        from kurt.llm.types import Response, Usage  # noqa: PLC0415
+        from kurt.llm.client import client_for_loop  # noqa: PLC0415 - as above
+        from kurt.llm.types import Response, Usage  # noqa: PLC0415 - as above
 
         prompt = "\n\n".join(f"{message.role}: {message.content}" for message in request.messages)
         what = {"model": request.model, "prompt": prompt}

@@ -137,8 +137,8 @@ def _module(name: str, file: str) -> Any:
 def _run(function: Any, step: str, args: Sequence[Any], run_id: str) -> None:
     from dbos import DBOS, SetWorkflowID  # noqa: PLC0415 - as above
 
-    from kurt.core import init_dbos  # noqa: PLC0415
-    from kurt.runtime import group_commit, recovery  # noqa: PLC0415
+    from kurt.core import init_dbos  # noqa: PLC0415 - as above
+    from kurt.runtime import group_commit, recovery  # noqa: PLC0415 - as above
 
     def recorded(name: str) -> None:
         if name == step:

@@ -109,7 +109,7 @@ def tmp_database(tmp_project: Path) -> Path:
 def tmp_project_with_docs(tmp_project: Path) -> Path:
     """A project with seven documents, `doc-1` to `doc-7`, in all states."""
     from kurt.db import managed_session  # noqa: PLC0415 - as above
-    from kurt.db.models import Document  # noqa: PLC0415
+    from kurt.db.models import Document  # noqa: PLC0415 - as above
 
     with managed_session() as session:
         for number, state in enumerate(_STATES, start=1):
