@@ -65,7 +65,7 @@ def test_a_dumb_terminal_gets_lines(tmp_path: Path, home: Path) -> None:
     assert code == 0, text
     assert "\x1b" not in text
     assert lines[:3] == ["run 01k running", "step fetch started", "a line on stdout"]
-    assert "step pages 3 of 5 items done" in lines
+    assert "step pages succeeded in 2s, 5 of 5 items done" in lines
     assert "step report failed in 250ms: no good" in lines
 
 

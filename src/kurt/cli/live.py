@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from kurt.cli.live_screen import Screen
     from kurt.errors import KurtError
 
-_PARTS = 10  # a line each time another tenth of the items is done
+_PARTS = 10
+"""A line about items is written when another tenth of them is done ..."""
+
+_PAUSE = 2.0
+"""... and at least so many seconds after the one before: a thousand quick items are one line, that of the step's end."""
 
 
 class LiveView:
@@ -41,7 +45,8 @@ class LiveView:
         # Decided here: events come from threads that know nothing of the command's options.
         self._speaks = not current().quiet and current_mode() == TABLE
         self._lock = threading.Lock()
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[int, float]] = {}  # which tenth of a step's items was told, and when
+        self._stages: set[str] = set()
         self._told_run = ("", "")
 
     def open(self) -> None:
@@ -72,26 +77,35 @@ class LiveView:
                 (a mapping with `message`), `wait` (seconds until the next attempt).
         """
         row = self.board.step(path, state, facts)
-        if "[" not in path:  # the steps of items are counted, not listed
-            self._tell(f"step {path} {_told_state(row, facts)}")
+        if "[" in path:
+            return  # the steps of items are counted, not listed
+        with self._lock:
+            self._told.setdefault(path, (0, self.board.now()))
+        self._tell(f"step {path} {_told_state(row, facts)}")
 
     def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
         """A fan-out went on."""
-        self.board.items(path, done, failed, total)
-        part = _PARTS * done // total if total else _PARTS
+        row = self.board.items(path, done, failed, total)
+        if "[" not in path and self._is_due(path, _PARTS * done // total if total else 0):
+            self._tell(f"step {path} {_items(row)}")
+
+    def _is_due(self, path: str, part: int) -> bool:
+        """Whether it is time for a line about the items of a step, of which so many tenths are done."""
+        now = self.board.now()
         with self._lock:
-            if part <= self._told.get(path, 0) or "[" in path:
-                return
-            self._told[path] = part
-        self._tell(f"step {path} {done} of {total} items done" + (f", {failed} failed" if failed else ""))
+            told, at = self._told.setdefault(path, (0, now))
+            if part <= told or now - at < _PAUSE:
+                return False
+            self._told[path] = (part, now)
+            return True
 
     def on_stage(
         self, stage: str, *, current: int | None = None, total: int | None = None, done: bool = False
     ) -> None:
         """A stage of a Python workflow began, went on or ended."""
-        if stage not in self._told:
+        if stage not in self._stages:
+            self._stages.add(stage)
             self.on_step(stage, "running")
-            self._told[stage] = 0
         if current is not None and total is not None:
             self.on_items(stage, done=current, failed=0, total=total)
         if done:
@@ -202,6 +216,7 @@ def _told_state(row: Row, facts: Mapping[str, Any]) -> str:
     from kurt.engine.durations import format_duration
 
     taken = "" if row.seconds is None else f" in {format_duration(row.seconds)}"
+    taken += "" if row.done is None else f", {_items(row)}"
     match row.state:
         case "running":
             return "started" if row.attempt == 1 else f"started, attempt {row.attempt}"
@@ -215,3 +230,8 @@ def _told_state(row: Row, facts: Mapping[str, Any]) -> str:
             return f"succeeded{taken}"
         case _:
             return row.state
+
+
+def _items(row: Row) -> str:
+    """How far a fan-out is, in words."""
+    return f"{row.done} of {row.total} items done" + (f", {row.failed} failed" if row.failed else "")
