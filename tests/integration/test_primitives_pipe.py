@@ -103,7 +103,7 @@ def test_on_a_terminal_a_value_is_shown_for_people(here: Path, home: Path) -> No
     ids=lambda argv: argv[0],
 )
 def test_a_primitive_loads_nothing_that_it_does_not_need(here: Path, home: Path, argv: list[str]) -> None:
-    heavy = ("dbos", "sqlalchemy", "pydantic", "rich", "yaml", "jinja2", "jsonschema", "asyncio", "pandas")
+    heavy = ("dbos", "sqlalchemy", "pydantic", "rich", "yaml", "jinja2", "jsonschema_rs", "asyncio", "pandas")
     code = (
         "import sys\n"
         "from kurt.cli.main import cli\n"

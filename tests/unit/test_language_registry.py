@@ -181,7 +181,7 @@ def test_reading_a_file_loads_nothing_of_the_engine(tmp_path: Path) -> None:
         from kurt.engine.language.parser import load_workflow
         from kurt.engine.registry import kinds
         load_workflow(Path("flow.yaml"), root=Path("."), kinds=kinds(Path(".")))
-        heavy = {"dbos", "sqlalchemy", "pandas", "rich", "click", "jsonschema", "alembic", "jinja2", "psycopg"}
+        heavy = {"dbos", "sqlalchemy", "pandas", "rich", "click", "jsonschema_rs", "alembic", "jinja2", "psycopg"}
         print(sorted(heavy & set(sys.modules)))
     """)
     done = subprocess.run(

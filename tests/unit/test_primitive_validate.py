@@ -63,7 +63,7 @@ def test_every_fault_is_reported_with_its_path_and_in_plain_words(tmp_path: Path
         ("$[1]", "the key 'url' is missing"),
         ("$[1]", "additional properties are not allowed ('more' was unexpected)"),
         ("$[1].n", "is a text, not of type integer"),
-        ("$[11].url", "is a list, not of type string or null"),
+        ("$[11].url", "is a list, not of type null or string"),
     ]
 
 
@@ -107,6 +107,7 @@ def test_references_lead_into_the_schema_and_into_files_beside_it(tmp_path: Path
         ({"$ref": "none.json"}, "there is no file"),
         ({"$ref": "#/$defs/none"}, "which is not there"),
         ({"$ref": "#"}, "refers to itself without end"),
+        ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}}, "itself without end"),
         ({"type": "text"}, "is not a valid JSON Schema: at"),
         ({"$schema": "https://example.com/mine"}, "is not known"),
         ("[1]", "it is a list"),
@@ -116,6 +117,27 @@ def test_a_schema_that_cannot_be_used_is_a_usage_error(tmp_path: Path, content: 
     with pytest.raises(UsageError) as caught:
         validate({}, schema=schema(tmp_path, content))
     assert message in caught.value.message
+
+
+def test_a_schema_may_hold_itself_where_the_data_goes_down(tmp_path: Path) -> None:
+    tree = {"$defs": {"tree": {"type": "object", "additionalProperties": {"$ref": "#/$defs/tree"}}}}
+    file = schema(tmp_path, {**tree, "$ref": "#/$defs/tree"})
+    assert faults({"a": {"b": {}, "c d": 1}}, schema=file) == [
+        ("$.a['c d']", "is a number, not of type object")
+    ]
+
+
+def test_rules_without_a_value_have_words_of_their_own(tmp_path: Path) -> None:
+    rules = {"uniqueItems": True, "contains": {"type": "null"}, "not": {"minItems": 2}}
+    assert [message for _, message in faults([1, 1], schema=schema(tmp_path, rules))] == [
+        "[1, 1] has no element, or too many, of the kind in 'contains'",
+        '[1, 1] fits {"minItems": 2}, which it must not',
+        "[1, 1] has an element twice",
+    ]
+    names = {"propertyNames": {"maxLength": 2}}
+    assert faults({"long": 1}, schema=schema(tmp_path, names)) == [
+        ("$", "a key is not allowed: \"long\" breaks the rule 'maxLength': 2")
+    ]
 
 
 def test_a_schema_may_be_a_boolean(tmp_path: Path) -> None:

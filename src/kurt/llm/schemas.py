@@ -84,14 +84,15 @@ class _SchemaCheck:
     """Checks answers by a JSON Schema."""
 
     def __init__(self, schema: JsonObject) -> None:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 - seldom needed
+        from jsonschema_rs import validator_for  # noqa: PLC0415 - seldom needed
 
-        self._validator = Draft202012Validator(schema)
+        # Without `offline` it would ask the network for what the schema refers to.
+        self._validator = validator_for(schema, offline=True)
 
     def __call__(self, text: str) -> Json:
         value = parse(text)
         faults = [
-            (".".join(map(str, fault.absolute_path)), fault.message)
+            (".".join(map(str, fault.instance_path)), fault.message)
             for fault in self._validator.iter_errors(value)
         ]
         if faults:

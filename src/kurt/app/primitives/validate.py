@@ -67,8 +67,7 @@ def validate(
             "--schema cannot be combined with --type or --required", hint="put both into the schema"
         )
     if schema is not None:
-        # jsonschema costs 60 ms to import.
-        from kurt.app.primitives.schemas import schema_faults  # noqa: PLC0415 - see the line above
+        from kurt.app.primitives.schemas import schema_faults  # noqa: PLC0415 - loads the validator
 
         return schema_faults(data, schema)
     if type_name is None and not required:
