@@ -71,7 +71,7 @@ def test_steps_are_shown_with_symbol_word_and_time(board: Board, clock: Clock) -
     board.step("clean", "failed", {"error": {"type": "ExitError", "message": "no good\nmore"}})
     clock.now += 2
     assert drawn(board) == [
-        "pages  running  3.2s  01k",
+        "pages  running  3s  01k",
         "✓ fetch   succeeded  1.2s",
         "● report  running    2s  attempt 2",
         "↷ notify  skipped",
@@ -88,7 +88,7 @@ def test_a_retry_says_what_went_wrong(board: Board) -> None:
     assert drawn(board)[1] == "● fetch  running    0s  attempt 2"
 
 
-def test_items_have_a_bar_and_their_steps_are_listed_while_they_work(board: Board) -> None:
+def test_items_have_a_bar_and_their_steps_are_listed_while_they_work(board: Board, clock: Clock) -> None:
     board.step("pages", "running", {})
     board.items("pages", 10, 1, 40)
     board.step("pages[a/b].fetch", "running", {})
@@ -96,20 +96,40 @@ def test_items_have_a_bar_and_their_steps_are_listed_while_they_work(board: Boar
     board.step("pages[c].fetch", "succeeded", {})
     board.step("pages[d].save", "running", {})
     board.step("pages[d].save", "failed", {"error": {"message": "full"}})
+    clock.now += 2
+    board.step("pages[quick].fetch", "running", {})
     assert drawn(board)[1:] == [
-        "● pages          running    ━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  10/40, 1 failed  0s",
-        "  ● [a/b].fetch  running    0s",
+        "● pages          running    ━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  10/40, 1 failed  2s",
+        "  ● [a/b].fetch  running    2s",
         "  ✗ [d].save     failed     0s  full",
     ]
 
 
-def test_only_a_few_of_many_items_are_listed(board: Board) -> None:
+def test_only_a_few_of_many_items_are_listed_and_none_that_comes_and_goes(board: Board, clock: Clock) -> None:
     board.items("pages", 0, 0, 100)
     for number in range(9):
         board.step(f"pages[{number}].fetch", "running", {})
+    assert len(drawn(board)) == 2
+    clock.now += 1
     lines = drawn(board)
     assert len(lines) == 8
     assert lines[-1].strip() == "... 4 more"
+
+
+def test_branches_of_a_block_are_listed_at_once(board: Board) -> None:
+    board.step("both", "running", {})
+    board.step("both.left", "running", {})
+    assert drawn(board)[2] == "  ● left  running    0s"
+
+
+def test_a_long_name_leaves_room_for_the_numbers(board: Board, clock: Clock) -> None:
+    board.run({}, ["a-step-with-quite-a-long-name-that-somebody-gave-to-it-in-a-hurry"])
+    board.items("pages", 999, 10, 1000)
+    clock.now += 83
+    assert drawn(board)[1:] == [
+        "○ a-step-with-qu…-it-in-a-hurry  waiting",
+        "● pages                          running    ━━━━━━━╌  999/1000, 10 failed  1m23s",
+    ]
 
 
 def test_an_empty_fan_out_is_full(board: Board) -> None:
@@ -121,7 +141,7 @@ def test_a_narrow_screen_has_numbers_and_no_bar_and_no_line_is_too_long(board: B
     board.items("a-very-long-name-of-a-step-that-fills-the-screen", 10, 2, 40)
     board.log("x" * 200)
     lines = drawn(board, width=40)
-    assert "10/40" in lines[1]
+    assert "10/40, 2 failed  0s" in lines[1]
     assert "━" not in lines[1]
     assert all(len(line) <= 40 for line in lines)
     assert lines[-1].endswith("…")
@@ -154,10 +174,24 @@ def test_the_end_of_the_log_is_shown_until_the_run_ends(board: Board) -> None:
     assert drawn(board)[1:] == [
         "",
         *[f"│ [fetch] line {n}" for n in (4, 5, 6)],
-        "│ WARN [fetch] careful",
+        "│ [fetch] WARN careful",
         "│ bare line",
     ]
     assert drawn(board, final=True) == ["pages  running  0s"]
+
+
+def test_the_log_shows_what_programs_say_not_what_the_rows_show_already(board: Board) -> None:
+    name = "a-step-with-quite-a-long-name[https://example.com/].read"
+    for text in ("started", "started, attempt 2", "looking\tround", "succeeded in 0.10 s"):
+        board.log(f"2026-11-21T07:00:00.123Z INFO  [{name}] {text}")
+    board.log("2026-11-21T07:00:00.123Z INFO  [-] run 01k of 'pages' starts")
+    board.log("2026-11-21T07:00:00.123Z ERROR [-] run failed: no good")
+    assert drawn(board)[1:] == ["", "│ [a-step-wit…om/].read] looking\\tround", "│ ERROR run failed: no good"]
+
+
+def test_what_was_never_begun_says_so_when_the_run_is_over(board: Board) -> None:
+    board.run({"status": "failed", "started_at": 900.0, "completed_at": 960.0}, ["last"])
+    assert drawn(board)[1:] == ["○ last  not run"]
 
 
 def test_without_unicode_the_symbols_are_ascii(board: Board) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kurt.runtime.logs import RUN_LABEL, parse_line
 from kurt.runtime.terminal import plain
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ CHILDREN = 5
 GOOD = frozenset({"succeeded", "skipped"})
 """States that need nobody's attention any more."""
 
+_SLOW = 0.5
+"""Seconds after which an item at work is shown: names that come and go many times a second cannot be read."""
+
 _ENDED = GOOD | {"failed", "cancelled"}
+_NOT_RUN = "not run"
 _TOP = re.compile(r"[\w-]+")
-_LOG_LINE = re.compile(r"\S+Z (?P<level>\w+) +(?P<rest>.*)")
+_TOLD_BY_ROWS = re.compile(r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|run \S+ of .* starts")
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Row:
         done: items that have ended, None for what has no items.
         failed: how many of these have failed.
         total: number of items.
+        note: more about its items.
         inside: what is at work inside of the block, or has failed there, by path.
     """
 
@@ -55,6 +61,7 @@ class Row:
     done: int | None = None
     failed: int = 0
     total: int = 0
+    note: str = ""
     inside: dict[str, Row] = field(default_factory=dict[str, "Row"])
 
     @property
@@ -79,7 +86,8 @@ class Picture:
         status: its state.
         seconds: how long it has been at work.
         rows: lines in order: depth 0 or 1, and the row; a row without a state is a remark.
-        log: the last lines of its log.
+        log: the last lines of its log: the step, empty if there is none, and the text.
+        is_over: whether it has ended.
     """
 
     name: str
@@ -87,7 +95,8 @@ class Picture:
     status: str
     seconds: float
     rows: list[tuple[int, Row]]
-    log: list[str]
+    log: list[tuple[str, str]]
+    is_over: bool
 
 
 class Board:
@@ -107,7 +116,7 @@ class Board:
         self._started = clock()
         self._seconds: float | None = None
         self._rows: dict[str, Row] = {}
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._log: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
 
     def run(self, run: Mapping[str, Any], steps: Iterable[str] = ()) -> Picture:
         """What is known of the run; what is missing stays as it was.
@@ -147,24 +156,24 @@ class Board:
                 self._forget(path, row)
             return replace(row)
 
-    def items(self, path: str, done: int, failed: int, total: int) -> Row:
+    def items(self, path: str, done: int, failed: int, total: int, note: str = "") -> Row:
         """A fan-out went on; returns how it stands now."""
         with self._lock:
             row = self._row(path)
             if row.state == "waiting":
                 row.state, row.started = "running", self._clock()
-            row.done, row.failed, row.total = done, failed, total
+            row.done, row.failed, row.total, row.note = done, failed, total, printable(note)
             return replace(row)
 
     def log(self, line: str) -> None:
         """A line of the run's log, with or without its time."""
-        match = _LOG_LINE.fullmatch(line.rstrip("\n"))
-        if match is None:
-            text = line.rstrip("\n")
-        else:
-            text = match["rest"] if match["level"] == "INFO" else f"{match['level']} {match['rest']}"
+        parsed = parse_line(line)
+        if parsed.level == "INFO" and _TOLD_BY_ROWS.fullmatch(parsed.text):
+            return
+        level = "" if parsed.level in ("", "INFO") else f"{parsed.level} "
+        step = "" if parsed.label == RUN_LABEL else parsed.label
         with self._lock:
-            self._log.append(printable(plain(text)))
+            self._log.append((printable(step), level + printable(plain(parsed.text))))
 
     def now(self) -> float:
         """The time by which ages are counted."""
@@ -181,8 +190,9 @@ class Board:
             now = self._clock()
             seconds = now - self._started if self._seconds is None else self._seconds
             lines = list(self._log) if log else []
-            rows = self._fitted(limit) if limit else []
-            return Picture(self._name, self._run_id, self._status, seconds, rows, lines)
+            rows = self._fitted(limit, now) if limit else []
+            is_over = self._seconds is not None
+            return Picture(self._name, self._run_id, self._status, seconds, rows, lines, is_over)
 
     def _row(self, path: str) -> Row:
         """The row of a path: on its own for a step of the file, else inside of its block."""
@@ -205,13 +215,16 @@ class Board:
         ended = _moment(facts.get("completed_at")) or self._clock()
         return None if begun is None else max(0.0, ended - begun)
 
-    def _fitted(self, limit: int) -> list[tuple[int, Row]]:
+    def _fitted(self, limit: int, now: float) -> list[tuple[int, Row]]:
         """The rows in order, with as much detail as fits into `limit` lines."""
-        for children in (CHILDREN, 1, 0):
-            lines = [line for row in self._rows.values() for line in _with_children(row, children)]
+        rows = list(self._rows.values())
+        if self._seconds is not None:  # the run is over: nothing waits any more
+            rows = [replace(row, state=_NOT_RUN) if row.state == "waiting" else row for row in rows]
+        for children in range(CHILDREN, -1, -1):
+            lines = [line for row in rows for line in _with_children(row, children, now)]
             if len(lines) <= limit:
                 return lines
-        return _collapsed(list(self._rows.values()), limit)
+        return _collapsed(rows, limit)
 
 
 def _moment(value: object) -> float | None:
@@ -228,12 +241,19 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def _with_children(row: Row, limit: int) -> list[tuple[int, Row]]:
+def _with_children(row: Row, limit: int, now: float) -> list[tuple[int, Row]]:
     """A row and what is inside of it: what is at work first, then what has failed."""
-    busy = sorted(row.inside.values(), key=lambda one: one.has_ended)
+    inside = [
+        one
+        for one in row.inside.values()
+        if row.done is None or one.has_ended or (one.age(now) or 0) >= _SLOW
+    ]
+    busy = sorted(inside, key=lambda one: one.has_ended)
     lines = [(0, replace(row)), *((1, replace(one)) for one in busy[:limit])]
+    if limit and row.note:
+        lines.insert(1, (0, _remark(row.note)))
     if limit and len(busy) > limit:
-        lines.append((1, _remark(f"{len(busy) - limit} more")))
+        lines.append((1, _remark(f"... {len(busy) - limit} more")))
     return lines
 
 
@@ -241,12 +261,12 @@ def _collapsed(rows: list[Row], limit: int) -> list[tuple[int, Row]]:
     """The rows that matter: finished ones give way first, the oldest first, then waiting ones, the last first."""
     excess = len(rows) - limit + 2  # two lines say what is missing
     finished = [row for row in rows if row.state in GOOD][:excess]
-    waiting = [row for row in rows if row.state == "waiting"]
+    waiting = [row for row in rows if row.state in ("waiting", _NOT_RUN)]
     waiting = waiting[max(0, len(waiting) - max(0, excess - len(finished))) :]
     hidden = {id(row) for row in (*finished, *waiting)}
     shown = [(0, replace(row)) for row in rows if id(row) not in hidden][-max(1, limit - 2) :]
-    before = [(0, _remark(f"{len(finished)} finished"))] if finished else []
-    after = [(0, _remark(f"{len(waiting)} waiting"))] if waiting else []
+    before = [(0, _remark(f"... {len(finished)} finished"))] if finished else []
+    after = [(0, _remark(f"... {len(waiting)} {waiting[0].state}"))] if waiting else []
     return [*before, *shown, *after]
 
 

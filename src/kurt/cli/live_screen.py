@@ -13,6 +13,8 @@ from kurt.cli.live_board import LOG_LINES
 from kurt.engine.durations import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
     from kurt.cli.live_board import Board, Picture, Row
@@ -29,11 +31,14 @@ _SYMBOLS: Final = {
     "cancelled": ("■", "!", "yellow"),
     "waiting": ("○", ".", "dim"),
     "queued": ("○", ".", "yellow"),
+    "not run": ("○", ".", "dim"),
 }
 _OTHER: Final = ("·", " ", "dim")
 _BAR: Final = 24
+_SHORTEST_BAR: Final = 8
 _NARROW: Final = 60
 _STATE: Final = 9  # columns of the longest state
+_BESIDE_NAME: Final = 11  # columns of a symbol, a time, and what is between them and the rest
 
 
 class Screen:
@@ -84,14 +89,11 @@ class Screen:
         width, height = self.console.width, self.console.height
         limit = max(3, height - LOG_LINES - 4)
         picture = self._board.picture(limit=limit, log=not self._final)
-        lines = [self._title(picture)]
-        names = max((len(row.path) + 2 * depth for depth, row in picture.rows if row.state), default=0)
-        names = min(names, max(10, width * 2 // 5))
-        lines += [self._line(depth, row, names, width) for depth, row in picture.rows]
+        names = _name_columns(picture.rows, width)
+        lines = [self._title(picture), *(self._line(depth, row, names, width) for depth, row in picture.rows)]
         if picture.log:
             lines.append(Text(""))
-            mark = "│ " if self._unicode else "| "
-            lines += [Text(mark + line, style="dim") for line in picture.log]
+            lines += [self._log_line(step, text, width) for step, text in picture.log]
         for line in lines:
             line.no_wrap = True
             line.truncate(width, overflow="ellipsis")
@@ -99,37 +101,71 @@ class Screen:
 
     def _title(self, picture: Picture) -> Text:
         text = Text().append(picture.name, style="bold")
-        status = f"  {picture.status}  {format_duration(picture.seconds)}"
-        return text.append(status).append(f"  {picture.run_id}", style="dim")
+        _, _, style = _SYMBOLS.get(picture.status, _OTHER)
+        text.append(f"  {picture.status}", style=style)
+        seconds = picture.seconds if picture.is_over else int(picture.seconds)
+        return text.append(f"  {format_duration(seconds)}").append(f"  {picture.run_id}", style="dim")
 
     def _line(self, depth: int, row: Row, names: int, width: int) -> Text:
         if not row.state:
-            return Text(f"{'  ' * depth}  ... {row.path}", style="dim")
+            return Text(f"{'  ' * depth}  {row.path}", style="dim")
         symbol, ascii_symbol, style = _SYMBOLS.get(row.state, _OTHER)
-        name = _cut(row.path, names - 2 * depth)
+        columns = names - 2 * depth
         line = Text("  " * depth).append(symbol if self._unicode else ascii_symbol, style=style)
-        line.append(f" {name:<{names - 2 * depth}}  ").append(f"{row.state:<{_STATE}}", style=style)
-        if row.done is not None:
-            line.append(self._progress(row, row.done, width))
-        age = row.age(self._board.now())
-        if age is not None:
-            line.append(f"  {format_duration(age)}")
-        if row.attempt > 1:
-            line.append(f"  attempt {row.attempt}")
+        line.append(f" {shortened(row.path, columns):<{columns}}")
+        if row.done is None or width >= _NARROW:
+            line.append(f"  {row.state:<{_STATE}}", style=style)
+        facts = "".join(f"  {fact}" for fact in _facts(row, self._board.now()))
+        if row.done is not None and width >= _NARROW:
+            line.append(self._bar(row, row.done, width - line.cell_len - len(facts) - 2))
+        line.append(facts)
         if row.detail:
             line.append(f"  {row.detail}", style=style)
         return line
 
-    def _progress(self, row: Row, done: int, width: int) -> str:
-        """The bar of a fan-out with its numbers; on a narrow screen the numbers alone."""
-        failed = f", {row.failed} failed" if row.failed else ""
-        numbers = f"  {done}/{row.total}{failed}"
-        if width < _NARROW:
-            return numbers
-        full = _BAR if not row.total else _BAR * done // row.total
+    def _bar(self, row: Row, done: int, columns: int) -> str:
+        """The bar of a fan-out, in as many columns as there are; nothing where it would tell nothing."""
+        size = min(_BAR, columns)
+        if size < _SHORTEST_BAR:
+            return ""
+        full = size if not row.total else size * done // row.total
         filled, empty = ("━", "╌") if self._unicode else ("#", ".")
-        return f"  {filled * full}{empty * (_BAR - full)}{numbers}"
+        return f"  {filled * full}{empty * (size - full)}"
+
+    def _log_line(self, step: str, text: str, width: int) -> Text:
+        """A line of the log; what a program says has more room than the name of the step."""
+        name = f"[{shortened(step, max(10, width // 4))}] " if step else ""
+        return Text(f"{'│' if self._unicode else '|'} {name}{text}", style="dim")
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: max(1, width - 1)]}…"
+def _name_columns(rows: Sequence[tuple[int, Row]], width: int) -> int:
+    """Columns for the names of steps: what the longest needs, unless numbers or bars would have no room."""
+    needed = max((len(row.path) + 2 * depth for depth, row in rows if row.state), default=0)
+    numbers = max((len(_numbers(row)) for _, row in rows), default=0)
+    beside = _BESIDE_NAME + (_STATE + 4 + _SHORTEST_BAR if width >= _NARROW else 0)
+    room = width - beside - numbers if numbers else width
+    return min(needed, max(10, min(width * 2 // 5, room)))
+
+
+def _facts(row: Row, now: float) -> list[str]:
+    """How far a step is: numbers, time, attempt. What is at work shows whole seconds: digits that flicker say nothing."""
+    age = row.age(now)
+    shown = None if age is None else format_duration(age if row.has_ended else int(age))
+    return [
+        fact for fact in (_numbers(row), shown, f"attempt {row.attempt}" if row.attempt > 1 else "") if fact
+    ]
+
+
+def _numbers(row: Row) -> str:
+    """How many items of a fan-out are done, and how many of them have failed."""
+    if row.done is None:
+        return ""
+    return f"{row.done}/{row.total}" + (f", {row.failed} failed" if row.failed else "")
+
+
+def shortened(text: str, width: int) -> str:
+    """The text in so many columns; what is left out is in the middle, names differ at their ends too."""
+    if len(text) <= width:
+        return text
+    end = max(0, (width - 1) // 2)
+    return f"{text[: max(1, width - 1 - end)]}…{text[len(text) - end :]}"
