@@ -127,8 +127,8 @@ def test_a_long_name_leaves_room_for_the_numbers(board: Board, clock: Clock) -> 
     board.items("pages", 999, 10, 1000)
     clock.now += 83
     assert drawn(board)[1:] == [
-        "○ a-step-with-qu…-it-in-a-hurry  waiting",
-        "● pages                          running    ━━━━━━━╌  999/1000, 10 failed  1m23s",
+        "○ a-step-with-q…t-in-a-hurry  waiting",
+        "● pages                       running    ━━━━━━━╌  999/1000, 10 failed  1m23s",
     ]
 
 

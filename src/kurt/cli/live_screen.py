@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console, Group
@@ -38,7 +39,7 @@ _BAR: Final = 24
 _SHORTEST_BAR: Final = 8
 _NARROW: Final = 60
 _STATE: Final = 9  # columns of the longest state
-_BESIDE_NAME: Final = 11  # columns of a symbol, a time, and what is between them and the rest
+_TIME: Final = 7  # columns of a time, and what is between it and the rest
 
 
 class Screen:
@@ -117,7 +118,7 @@ class Screen:
             line.append(f"  {row.state:<{_STATE}}", style=style)
         facts = "".join(f"  {fact}" for fact in _facts(row, self._board.now()))
         if row.done is not None and width >= _NARROW:
-            line.append(self._bar(row, row.done, width - line.cell_len - len(facts) - 2))
+            line.append(self._bar(row, row.done, width - line.cell_len - _number_columns(row) - _TIME - 4))
         line.append(facts)
         if row.detail:
             line.append(f"  {row.detail}", style=style)
@@ -141,8 +142,8 @@ class Screen:
 def _name_columns(rows: Sequence[tuple[int, Row]], width: int) -> int:
     """Columns for the names of steps: what the longest needs, unless numbers or bars would have no room."""
     needed = max((len(row.path) + 2 * depth for depth, row in rows if row.state), default=0)
-    numbers = max((len(_numbers(row)) for _, row in rows), default=0)
-    beside = _BESIDE_NAME + (_STATE + 4 + _SHORTEST_BAR if width >= _NARROW else 0)
+    numbers = max((_number_columns(row) for _, row in rows), default=0)
+    beside = 4 + _TIME + (_STATE + 4 + _SHORTEST_BAR if width >= _NARROW else 0)
     room = width - beside - numbers if numbers else width
     return min(needed, max(10, min(width * 2 // 5, room)))
 
@@ -161,6 +162,15 @@ def _numbers(row: Row) -> str:
     if row.done is None:
         return ""
     return f"{row.done}/{row.total}" + (f", {row.failed} failed" if row.failed else "")
+
+
+def _number_columns(row: Row) -> int:
+    """Columns that the numbers of a fan-out will need: what stands beside them must not move while they grow."""
+    return (
+        0
+        if row.done is None
+        else len(_numbers(replace(row, done=row.total, failed=row.failed and row.total)))
+    )
 
 
 def shortened(text: str, width: int) -> str:
