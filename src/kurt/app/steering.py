@@ -56,22 +56,33 @@ def cancel(settings: Settings, run_ids: Sequence[str]) -> list[Run]:
 
 
 def resume_in_background(settings: Settings, run_id: str) -> Submitted:
-    """Put a run back on its queue and see to a worker."""
+    """Put a run back on its queue and see to a worker; one whose budget was spent goes on from there."""
     run = find(settings, run_id)
     _refuse_child(run, "resume")
+    if _ran_out(run):
+        return retry_in_background(settings, run.id)
     with _client(settings) as client:
         operations.resume(client, run.id, alive=_alive(settings))
     return _handed_over(settings, run)
 
 
 def resume_here(settings: Settings, run_id: str, *, watch: Watch) -> Run:
-    """Take a run up in this process."""
+    """Take a run up in this process; one whose budget was spent goes on from there."""
     from kurt.app import foreground  # noqa: PLC0415 - launches DBOS
 
     run = find(settings, run_id)
     _refuse_child(run, "resume")
+    if _ran_out(run):
+        return retry_here(settings, run.id, watch=watch)
     foreground.resume(settings, run.id, watch=watch)
     return find(settings, run.id)
+
+
+def _ran_out(run: Run) -> bool:
+    """Whether a run was stopped because its budget was spent: nothing in it is broken, it only needs more."""
+    from kurt.llm.errors import BudgetSpentError  # noqa: PLC0415 - most runs are no concern of models
+
+    return run.status == "failed" and (run.error or {}).get("type") == BudgetSpentError.default_type
 
 
 def _handed_over(settings: Settings, run: Run) -> Submitted:

@@ -17,7 +17,7 @@ class Key(NamedTuple):
 
     Attributes:
         name: the key as a `kurt.config` file has it.
-        kind: `text`, `path`, `integer`, `duration` (seconds), `size` (bytes) or `choice`.
+        kind: `text`, `path`, `integer`, `number`, `duration` (seconds), `size` (bytes) or `choice`.
         default: the value as text when nobody sets it; empty means none.
         help: one line for people.
         choices: the legal values of a `choice`.
@@ -66,6 +66,15 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("LLM.REQUESTS_PER_MINUTE", "integer", "", "Calls of a model that a minute may have", minimum=1),
     Key("LLM.TOKENS_PER_MINUTE", "integer", "", "Tokens of a model that a minute may have", minimum=1),
+    Key("LLM.BUDGET_USD", "number", "", "US dollars that a step with no budget of its own may spend"),
+    Key("LLM.BUDGET_TOKENS", "integer", "", "Tokens that such a step may use"),
+    Key(
+        "LLM.BUDGET_SCOPE",
+        "choice",
+        "step",
+        "What that limit is for: a step of a run, a run, or all runs of a workspace",
+        ("step", "run", "workspace"),
+    ),
     Key("EMBEDDING.MODEL", "text", "", "Model that makes vectors; without one they are lexical, made here"),
     Key(
         "EMBEDDING.BASE_URL", "text", "", "Address of that model's interface, where it is not the provider's"

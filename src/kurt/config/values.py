@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from kurt.config.durations import parse_duration, parse_size
@@ -47,6 +48,16 @@ def _integer(key: Key, text: str) -> Value:
     return _at_least(key, int(text))
 
 
+def _number(key: Key, text: str) -> Value:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("use a number such as 5 or 0.25")
+    return _at_least(key, number)
+
+
 def _duration(key: Key, text: str) -> Value:
     try:
         seconds = parse_duration(text)
@@ -73,6 +84,7 @@ _CONVERTERS: dict[str, Callable[[Key, str], Value]] = {
     "choice": _choice,
     "duration": _duration,
     "integer": _integer,
+    "number": _number,
     "path": _text,
     "size": _size,
     "text": _text,

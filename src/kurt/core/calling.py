@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kurt.core.answers import Metrics, fields_of, interpret
 from kurt.errors import KurtError
-from kurt.llm.errors import ModelError
+from kurt.llm.errors import BudgetSpentError, ModelError
 from kurt.llm.retry import RetryPolicy
 from kurt.llm.types import Cost, Usage
 
@@ -81,15 +81,20 @@ def type_of_error(error: BaseException) -> str:
 
 
 class Caller(Protocol):
-    """Gets the answer for one row."""
+    """Gets the answer for one row.
+
+    Attributes:
+        ledger: keeps the budget, if there is one.
+    """
+
+    ledger: Ledger | None
 
     async def __call__(self, index: int, prompt: str) -> Answer:
         """Get it.
 
         Raises:
-            RowError: there is none.
+            RowError: there is none; caused by a `BudgetSpentError` where nothing may be spent any more.
             KurtError: with `ends_step`: the answer is none of the row's business, the step cannot go on.
-            BudgetSpentError: nothing was asked, because nothing may be spent any more.
             KurtError: nothing can be asked: a setting or a key is missing.
         """
         ...
@@ -130,14 +135,13 @@ class FunctionCaller:
         self._policy = policy_of(retry)
         self._retry_all = retry is not None
         self._traces = traces
-        self._ledger = ledger
+        self.ledger = ledger
 
     async def __call__(self, index: int, prompt: str) -> Answer:
         spent: list[Metrics] = []
         number = self._traces.first_attempt(index)
         while True:
-            if self._ledger is not None:
-                self._ledger.check()
+            await self._may_spend(spent)
             fields, metrics, error = await self._attempt(index, number, prompt)
             spent.append(metrics)
             if error is None:
@@ -152,6 +156,21 @@ class FunctionCaller:
                 ) from error
             await asyncio.sleep(delay)
             number += 1
+
+    async def _may_spend(self, spent: list[Metrics]) -> None:
+        """Look at the budget before a call.
+
+        Raises:
+            RowError: it is spent.
+        """
+        if self.ledger is None:
+            return
+        try:
+            await self.ledger.admit()
+        except BudgetSpentError as error:
+            raise RowError(
+                error, metrics=total(spent or [Metrics()]), attempts=len(spent), fatal=True
+            ) from error
 
     async def _attempt(
         self, index: int, number: int, prompt: str
@@ -168,9 +187,9 @@ class FunctionCaller:
             if getattr(raised, "ends_step", False):
                 raise
             error = raised
-        if self._ledger is not None and metrics != Metrics():
+        if self.ledger is not None and metrics != Metrics():
             cost = Cost(metrics.cost, source="provider" if metrics.cost is not None else None)
-            self._ledger.add(metrics.model or "llm_fn", cost, Usage(metrics.tokens_in, metrics.tokens_out))
+            self.ledger.add(metrics.model or "llm_fn", cost, Usage(metrics.tokens_in, metrics.tokens_out))
         await self._traces.function_attempt(index, number, prompt, started_at, metrics, error)
         return fields, metrics, error
 

@@ -12,6 +12,7 @@ from kurt.core.embeddings import bytes_to_embedding, embedding_to_bytes, replace
 from kurt.core.frames import Table, open_table
 from kurt.core.llm_steps import checked_name, positive, refuse_blocking
 from kurt.core.loops import wait_for
+from kurt.core.origin import calling_module
 from kurt.core.prompts import text_of
 from kurt.core.row_traces import RowTraces, labels_of
 from kurt.core.rows import FAILED, KIND, SUCCEEDED, Rows, draw
@@ -45,7 +46,7 @@ class EmbeddingStep:
         model: `provider/model`; by default what the settings say.
         as_bytes: vectors as float32 bytes rather than lists of numbers.
         retry: how often a failed call is repeated.
-        module: workflow module for settings.
+        module: workflow module for settings; that of the calling code by default.
 
     Attributes:
         name: its name.
@@ -78,7 +79,7 @@ class EmbeddingStep:
         self.model = model
         self.as_bytes = as_bytes
         self.retry = retry
-        self.module = module
+        self.module = module or calling_module()
         self.substitute: Callable[[Sequence[str]], list[list[float]]] | None = None
 
     def run(self, df: Any) -> Any:

@@ -65,6 +65,7 @@ class Call:
         )
         self._progress: StepProgress | None = None
         self._shown_at = 0.0
+        self._replayed = 0
         self._errors: list[str] = []
         self._successful = 0
         self._batch = batch
@@ -135,9 +136,9 @@ class Call:
             prompt = self._step.prompt.render(cells)
             assert self._caller is not None  # noqa: S101 - there are no rows before there is a caller
             answer = await self._caller(index, prompt)
-        except BudgetSpentError as error:
-            return await self._spent(index, error)
         except RowError as error:
+            if isinstance(error.cause, BudgetSpentError):
+                return await self._spent(index, error.cause, error)
             if error.fatal and self._no_more is None:
                 self._no_more = f"left out after row {index} failed: {error}"
             return await self._failed(index, prompt, error, milliseconds_since(started))
@@ -148,7 +149,7 @@ class Call:
             return await self._failed(index, prompt, failure, milliseconds_since(started))
         return await self._succeeded(index, prompt, answer, milliseconds_since(started))
 
-    async def _spent(self, index: int, error: BudgetSpentError) -> JsonObject:
+    async def _spent(self, index: int, error: BudgetSpentError, row: RowError) -> JsonObject:
         """The budget refused a row: end the step, or leave the row out and go on with what there is.
 
         Raises:
@@ -157,7 +158,8 @@ class Call:
         if self._step.budget is None or self._step.budget.on_spent == "fail":
             raise self._ended_by(error) from error
         self._no_more = error.message
-        return await self._skipped(index, error.message, LEFT_OUT)
+        envelope = await self._skipped(index, error.message, LEFT_OUT)
+        return {**envelope, **_consumed(row.attempts, row.metrics)}
 
     def _ended_by(self, error: Exception) -> RowLeftError:
         """Begin no more rows; the step raises this error when those at work are over."""
@@ -198,12 +200,14 @@ class Call:
         progress = self._progress
         assert progress is not None  # noqa: S101 - the caller has looked
         count(progress, STATUS[envelope["state"]], envelope.get("latency_ms"))
+        self._replayed += replayed
         for name in ("tokens_in", "tokens_out", "cost"):
             if envelope.get(name) is not None:
                 progress.facts[name] = progress.facts.get(name, 0) + envelope[name]
         tracker = self._tracking.tracker
-        if time.monotonic() - self._shown_at > _SHOW_EVERY:
+        if time.monotonic() - self._shown_at > _SHOW_EVERY or progress.current == progress.total:
             self._shown_at = time.monotonic()
+            progress.facts |= self._pace(progress)
             tracker.changed(progress)
         if envelope["state"] == FAILED and not replayed:
             error = envelope["error"]
@@ -213,6 +217,15 @@ class Call:
                 step_name=self._step.name,
                 metadata={"row": index, "attempts": envelope["attempt"]},
             )
+
+    def _pace(self, progress: StepProgress) -> dict[str, Any]:
+        """How fast rows are done in this execution, and what is left of the budget."""
+        seconds = max(time.time() - progress.started_at, 0.001)
+        found: dict[str, Any] = {"per_second": round((progress.current - self._replayed) / seconds, 1)}
+        if self._caller is not None and self._caller.ledger is not None:
+            usd, tokens = self._caller.ledger.left
+            found |= {"budget_left_usd": usd, "budget_left_tokens": tokens}
+        return found
 
     async def _tell(
         self, index: int, event: str | None, facts: dict[str, Any], status: str, error: str | None
@@ -314,8 +327,15 @@ def _envelope(state: str, attempts: int, metrics: Metrics, latency_ms: int) -> J
         "ok": state != FAILED,
         "state": state,
         "kind": KIND,
-        "attempt": attempts,
         "latency_ms": latency_ms,
+        **_consumed(attempts, metrics),
+    }
+
+
+def _consumed(attempts: int, metrics: Metrics) -> JsonObject:
+    """What a row's calls consumed, for its checkpoint."""
+    return {
+        "attempt": attempts,
         "tokens_in": metrics.tokens_in,
         "tokens_out": metrics.tokens_out,
         "cost": metrics.cost,

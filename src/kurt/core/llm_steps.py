@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kurt.core.frames import open_table
 from kurt.core.llm_call import Call
 from kurt.core.loops import wait_for
+from kurt.core.origin import calling_module
 from kurt.core.prompts import PromptTemplate
 from kurt.core.rows import draw
 from kurt.errors import UsageError
@@ -52,7 +53,7 @@ class LLMStep:
         retry: how often a failed call is repeated: a `RetryPolicy`, or a number of attempts. Without it a model is asked
             five times at most, and `llm_fn` once unless its error says that it may heal (`ModelError.retryable`).
         rate_limit: requests and tokens a minute, shared by all steps of the process that use the model.
-        budget: what may be spent.
+        budget: what may be spent; by default what the settings `LLM.BUDGET_USD`, `LLM.BUDGET_TOKENS` say in a workflow.
         cache: use answers that were paid before to exactly the same question.
         params: more of the request to `model`: `temperature`, `max_tokens`, `timeout`, `system`, and what the provider
             itself knows.
@@ -107,7 +108,7 @@ class LLMStep:
         self.cache = cache
         self.params = dict(params or {})
         self.completer = completer
-        self.module = module
+        self.module = module or calling_module()
         self.substitute: Callable[[str], Any] | None = None
         self.on_row_error = on_row_error
         self.output_prefix = output_prefix

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.core.answers import Metrics, fields_of
 from kurt.core.calling import Answer, Retry, RowError, policy_of, total
 from kurt.llm.calls import ask
-from kurt.llm.errors import BudgetSpentError, ModelError
+from kurt.llm.errors import ModelError
 from kurt.llm.types import Message, Request
 
 if TYPE_CHECKING:
@@ -67,10 +67,6 @@ class ModelCaller:
                 on_attempt=partial(self.traces.model_attempt, index) if traced else None,
                 first_attempt=self.traces.first_attempt(index),
             )
-        except BudgetSpentError as error:
-            if not error.attempts:
-                raise
-            raise _row_error(error) from error
         except ModelError as error:
             raise _row_error(error) from error
         return Answer(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from kurt.core.calling import Caller, FunctionCaller
 from kurt.core.row_traces import tenant
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from kurt.config import Settings
     from kurt.core.llm_steps import LLMStep
     from kurt.core.row_traces import RowTraces
-    from kurt.llm.budget import Ledger
+    from kurt.core.tracing import TraceWriter
+    from kurt.llm.budget import Books, Budget, Ledger
     from kurt.llm.cache import ResponseCache
     from kurt.llm.limits import Limiter
 
@@ -53,21 +56,55 @@ async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
 
 
 async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
-    """The books of the step's budget, with what has been spent before."""
+    """What the step may spend, by its own budget, else by that of the settings; with what has been spent before."""
     budget = step.budget
+    if traces.writer is None:
+        if budget is None:
+            return None
+        from kurt.llm.budget import Ledger  # noqa: PLC0415 - most steps have no budget
+
+        return Ledger(budget)
+    from kurt.config.current import current_settings  # noqa: PLC0415 - who has traces has settings
+    from kurt.llm.budget import Budget, Ledger  # noqa: PLC0415 - as above
+
+    settings = current_settings()
+    budget = budget or Budget.from_settings(settings, module=step.module, step=step.name)
     if budget is None:
         return None
-    from kurt.llm.budget import Ledger  # noqa: PLC0415 - most steps have no budget
+    books = _books_of(settings.database_url, traces.writer, _within(budget, step, traces))
+    await books.look()
+    return Ledger(budget, books=books)
 
-    if traces.writer is None:
-        return Ledger(budget)
-    wheres: dict[str, dict[str, Any]] = {
-        "step": {"run_id": traces.place["run_id"], "step": step.name},
-        "run": {"run_id": traces.place["run_id"]},
-        "workspace": {"workspace_id": traces.place["workspace_id"]},
-    }
-    spent = await traces.writer.spent(**wheres[budget.scope])
-    return Ledger(budget, usd=spent.usd, tokens=spent.tokens)
+
+def _within(budget: Budget, step: LLMStep, traces: RowTraces) -> dict[str, Any]:
+    """Which attempts count."""
+    match budget.scope:
+        case "step":
+            return {"run_id": traces.place["run_id"], "step": step.name}
+        case "run":
+            return {"run_id": traces.place["run_id"]}
+        case "workspace":
+            return {"workspace_id": traces.place["workspace_id"]}
+
+
+_books: WeakValueDictionary[tuple[Any, ...], Books] = WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def _books_of(database: str, writer: TraceWriter, within: dict[str, Any]) -> Books:
+    """The books that all steps of this process keep together as long as one of them is at work."""
+    from kurt.llm.budget import Books  # noqa: PLC0415 - as above
+
+    async def read() -> tuple[float, int]:
+        spent = await writer.spent(**within)
+        return spent.usd, spent.tokens
+
+    with _opening:
+        key = (database, *sorted(within.items()))
+        books = _books.get(key)
+        if books is None:
+            books = _books[key] = Books(read=read)
+        return books
 
 
 def _limiter(step: LLMStep, settings: Settings, model: str) -> Limiter | None:

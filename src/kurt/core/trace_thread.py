@@ -109,11 +109,14 @@ class TraceThread:
                 return
 
     def _batch(self) -> list[Job]:
-        """What has come together; nothing when the thread may end."""
+        """What has come together; nothing when the thread may end.
+
+        A question ends it: the answer then holds all rows that were given before, and none that came after.
+        """
         jobs: list[Job] = []
         with suppress(queue.Empty):
             jobs.append(self._jobs.get(timeout=IDLE))
-            while len(jobs) < LARGEST:
+            while len(jobs) < LARGEST and jobs[-1].row is not None:
                 jobs.append(self._jobs.get_nowait())
         return [job for job in jobs if job is not _STOP]
 

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from kurt.errors import ConfigError, UsageError
 from kurt.llm.errors import BudgetSpentError
 
 if TYPE_CHECKING:
+    from kurt.config import Settings
     from kurt.llm.types import Cost, Usage
+
+Scope = Literal["step", "run", "workspace"]
+"""Over what the sum is taken."""
+
+Reader = Callable[[], Awaitable[tuple[float, int]]]
+"""Reads what all processes together have noted as spent: US dollars, and tokens."""
+
+_LOOK_EVERY = 1.0
+"""Seconds after which the sum of all processes is read again."""
+
+_SHARE = 8
+"""It is read again, too, once this process alone has spent this part of what was left."""
+
+_READING = 20
+"""Share of the time that reading may take: one in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +44,7 @@ class Budget:
 
     usd: float | None = None
     tokens: int | None = None
-    scope: Literal["step", "run", "workspace"] = "step"
+    scope: Scope = "step"
     on_spent: Literal["fail", "partial"] = "fail"
 
     def __post_init__(self) -> None:
@@ -42,42 +60,62 @@ class Budget:
         if (self.usd or 0) < 0 or (self.tokens or 0) < 0:
             raise UsageError("a budget cannot be negative", hint="write Budget(usd=5)")
 
-
-class Ledger:
-    """Sums what is spent and refuses calls once the budget is reached; safe among threads.
-
-    A call is refused before it begins, never stopped: the sum exceeds the budget by the calls in flight at most.
-    """
-
-    def __init__(self, budget: Budget, *, usd: float = 0.0, tokens: int = 0) -> None:
-        """Open the books.
-
-        Args:
-            budget: the limits.
-            usd: what has been spent before, in US dollars.
-            tokens: tokens that have been used before.
-        """
-        self.budget = budget
-        self.usd = usd
-        self.tokens = tokens
-        self._unpriced: str | None = None
-        self._lock = threading.Lock()
-
-    def check(self) -> None:
-        """Let a call begin.
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, module: str | None = None, step: str | None = None
+    ) -> Budget | None:
+        """What the settings let a step spend: its own, its module's, or the project's; None for no limit.
 
         Raises:
-            BudgetSpentError: the budget is spent.
-            ConfigError: a budget in dollars cannot be kept, because the price of the model is not known.
+            ConfigError: a value cannot be read.
         """
-        budget = self.budget
-        if budget.usd is not None:
-            if self._unpriced is not None:
-                raise _unpriced(self._unpriced)
-            if self.usd >= budget.usd:
-                raise _spent(budget, f"${self.usd:.4f} of ${budget.usd:.2f} are spent")
-        if budget.tokens is not None and self.tokens >= budget.tokens:
-            raise _spent(budget, f"{self.tokens:,} of {budget.tokens:,} tokens are used")
+
+        def value(name: str) -> object:
+            own = settings.get(f"LLM_BUDGET_{name}", module=module, step=step)
+            return settings.get(f"LLM.BUDGET_{name}") if own in (None, "") else own
+
+        usd, tokens = _number(value("USD"), "USD"), _number(value("TOKENS"), "TOKENS")
+        scope = str(value("SCOPE") or "step")
+        if scope not in get_args(Scope):
+            raise ConfigError(
+                f"LLM_BUDGET_SCOPE={scope!r} is no scope", hint=f"use one of {', '.join(get_args(Scope))}"
+            )
+        if usd is None and tokens is None:
+            return None
+        return cls(usd, None if tokens is None else int(tokens), cast("Scope", scope))
+
+
+def _number(value: object, name: str) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = -1.0
+    if number < 0:
+        raise ConfigError(f"LLM_BUDGET_{name}={value!r} is no amount", hint=f"write LLM_BUDGET_{name}=5")
+    return number
+
+
+class Books:
+    """What is spent under one limit; safe among threads.
+
+    Args:
+        usd: what has been spent before, in US dollars.
+        tokens: tokens that have been used before.
+        read: reads what all processes have noted. An entry must be on its way there before anything else can run on
+            its event loop, so that a sum holds each entry that was made before it was asked for, and none made after.
+    """
+
+    def __init__(self, usd: float = 0.0, tokens: int = 0, read: Reader | None = None) -> None:
+        self.usd = usd
+        self.tokens = tokens
+        self.unpriced: str | None = None
+        self._read = read
+        self._own = (0.0, 0)
+        self._seen = (usd, tokens)
+        self._due = 0.0
+        self._lock = threading.Lock()
 
     def add(self, model: str, cost: Cost, usage: Usage) -> None:
         """Enter what an answered call consumed.
@@ -89,10 +127,106 @@ class Ledger:
         """
         with self._lock:
             self.tokens += usage.total
-            if cost.amount is not None:
-                self.usd += cost.amount
-            else:
-                self._unpriced = model
+            self.usd += cost.amount or 0.0
+            self._own = (self._own[0] + (cost.amount or 0.0), self._own[1] + usage.total)
+            if cost.amount is None:
+                self.unpriced = model
+
+    async def look(self) -> None:
+        """Read what all processes have spent."""
+        if self._read is None:
+            return
+        with self._lock:  # whoever comes meanwhile goes by what is known
+            before, self._seen = self._own, (self.usd, self.tokens)
+            self._due = float("inf")
+        began = time.monotonic()
+        usd = tokens = None
+        try:
+            usd, tokens = await self._read()
+        finally:
+            now = time.monotonic()
+            with self._lock:
+                self._due = now + max(_LOOK_EVERY, _READING * (now - began))
+                if usd is not None and tokens is not None:
+                    self.usd = usd + self._own[0] - before[0]
+                    self.tokens = tokens + self._own[1] - before[1]
+                    self._seen = (self.usd, self.tokens)
+
+    def is_stale(self, budget: Budget) -> bool:
+        """Whether others may have spent so much since the last look that it matters."""
+        if self._read is None:
+            return False
+        return (
+            time.monotonic() > self._due
+            or _far(budget.usd, self._seen[0], self.usd)
+            or _far(budget.tokens, self._seen[1], self.tokens)
+        )
+
+
+def _far(limit: float | None, seen: float, now: float) -> bool:
+    """Whether a good part of what was left at the last look is gone."""
+    return limit is not None and seen < limit and (now - seen) * _SHARE > limit - seen
+
+
+class Ledger:
+    """Refuses calls once a budget is reached; safe among threads.
+
+    A call is refused before it begins, never stopped: the sum exceeds the budget by the calls in flight at most.
+
+    Args:
+        budget: the limits.
+        usd: what has been spent before, in US dollars.
+        tokens: tokens that have been used before.
+        books: the sums, where several ledgers share them.
+    """
+
+    def __init__(
+        self, budget: Budget, *, usd: float = 0.0, tokens: int = 0, books: Books | None = None
+    ) -> None:
+        self.budget = budget
+        self.books = books or Books(usd, tokens)
+
+    @property
+    def usd(self) -> float:
+        """What is spent, in US dollars."""
+        return self.books.usd
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are used."""
+        return self.books.tokens
+
+    async def admit(self) -> None:
+        """Let a call begin, by what all processes have spent.
+
+        Raises:
+            BudgetSpentError: the budget is spent.
+            ConfigError: a budget in dollars cannot be kept, because the price of the model is not known.
+            StorageError: what others have spent cannot be read.
+        """
+        if self.books.is_stale(self.budget):
+            await self.books.look()
+        self.check()
+
+    def check(self) -> None:
+        """Let a call begin, by what is known here.
+
+        Raises:
+            BudgetSpentError: the budget is spent.
+            ConfigError: a budget in dollars cannot be kept, because the price of the model is not known.
+        """
+        budget = self.budget
+        if budget.usd is not None:
+            if self.books.unpriced is not None:
+                raise _unpriced(self.books.unpriced)
+            if self.usd >= budget.usd:
+                raise _spent(budget, f"${self.usd:.4f} of ${budget.usd:.2f} are spent")
+        if budget.tokens is not None and self.tokens >= budget.tokens:
+            raise _spent(budget, f"{self.tokens:,} of {budget.tokens:,} tokens are used")
+
+    def add(self, model: str, cost: Cost, usage: Usage) -> None:
+        """Enter what an answered call consumed; see `Books.add`."""
+        self.books.add(model, cost, usage)
 
     @property
     def left(self) -> tuple[float | None, int | None]:
@@ -107,7 +241,7 @@ class Ledger:
 def _spent(budget: Budget, what: str) -> BudgetSpentError:
     return BudgetSpentError(
         f"the budget of this {budget.scope} is spent: {what}",
-        hint="raise the budget and resume the run; finished rows are not paid again",
+        hint="raise the budget, then `kurt workflows resume` the run; finished rows are not paid again",
     )
 
 

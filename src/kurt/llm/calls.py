@@ -213,7 +213,7 @@ class _Row:
             permit = await self.limiter.enter(request) if self.limiter is not None else None
             try:
                 if self.ledger is not None:
-                    self.ledger.check()
+                    await self.ledger.admit()
                 if self.on_start is not None:
                     await self.on_start(self.number)
             except BaseException:

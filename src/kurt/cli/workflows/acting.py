@@ -83,7 +83,8 @@ def cancel_cmd(run_ids: tuple[str, ...]) -> Json:
 def resume_cmd(run_id: str, background: bool) -> Any:
     """Continue a run where it stopped.
 
-    For runs that were interrupted, cancelled or are stuck. Finished steps are not repeated.
+    For runs that were interrupted, cancelled or are stuck, and for those that spent their budget, once it is raised.
+    Finished steps and rows are not repeated.
     """
     from kurt.app import steering
     from kurt.cli.watching import outcome, watched
