@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kurt.cli.live import LiveView, ScreenView, can_draw, closing_lines, live_view
 from kurt.cli.live_board import Board
+from kurt.cli.live_rows import note_of
 from kurt.cli.live_screen import Screen
 from kurt.cli.session import JSON, Session, opened, rendering
 
@@ -353,11 +354,65 @@ def test_many_quick_items_are_one_line(
     ]
 
 
-def test_stages_of_a_python_workflow(view: LiveView, capsys: pytest.CaptureFixture[str]) -> None:
-    view.on_stage("map")
-    view.on_stage("map", current=1, total=2)
-    view.on_stage("map", current=2, total=2, done=True)
-    assert said(capsys) == ["step map started", "step map succeeded in 0s, 2 of 2 items done"]
+ROWS: dict[str, Any] = {
+    "name": "judge",
+    "status": "running",
+    "current": 400,
+    "total": 1000,
+    "success": 397,
+    "error": 3,
+    "skipped": 0,
+    "started_at": 1000.0,
+    "per_second": 80.5,
+    "tokens_in": 11_000,
+    "tokens_out": 1_345,
+    "cost": 0.0421,
+    "budget_left_usd": 0.9579,
+    "budget_left_tokens": None,
+}
+"""Progress of an `LLMStep` as it is stored."""
+
+
+def test_rows_show_pace_tokens_cost_and_what_is_left_of_the_budget(
+    view: LiveView, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view.on_tracked({**ROWS, "current": 0, "error": 0, "per_second": 0})
+    clock.now += 5
+    view.on_tracked(ROWS)
+    view.on_tracked(ROWS)
+    facts = "80.5/s, 12.3k tokens, $0.0421, $0.9579 of the budget left"
+    assert drawn(view.board)[1:] == [
+        "● judge  running    ━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  400/1000, 3 failed  5s",
+        f"  {facts}",
+    ]
+    view.on_tracked({**ROWS, "status": "partial", "current": 1000, "last_timestamp": 1012.0})
+    assert said(capsys) == [
+        "step judge started",
+        f"step judge 400 of 1000 items done, 3 failed, {facts}",
+        f"step judge failed in 12s, 1000 of 1000 items done, 3 failed, {facts}: 3 of 1000 failed",
+    ]
+    assert drawn(view.board)[2] == f"  {facts}"
+
+
+def test_a_tracked_step_without_items_has_a_state_only(
+    view: LiveView, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view.on_tracked({"name": "map", "status": "running", "started_at": 1000.0})
+    view.on_tracked({"name": "map", "status": "success", "started_at": 1000.0, "last_timestamp": 1000.5})
+    view.on_tracked({"name": "fill", "status": "running", "started_at": 1000.0})
+    view.on_tracked({"name": "fill", "status": "error", "started_at": 1000.0, "message": "no good"})
+    assert said(capsys) == [
+        "step map started",
+        "step map succeeded in 500ms",
+        "step fill started",
+        "step fill failed in 0s: no good",
+    ]
+
+
+def test_a_budget_of_dollars_and_tokens_is_shown_with_both() -> None:
+    assert note_of({"budget_left_usd": 12.5, "budget_left_tokens": 2_500_000, "skipped": 4}) == (
+        "4 skipped, $12.50 and 2.5M tokens of the budget left"
+    )
 
 
 def test_nothing_is_said_with_quiet_or_in_json_modes_whatever_thread_tells(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _PARTS = 10
 """A line about items is written when another tenth of them is done ..."""
 
+_COUNTS = {"done": "current", "failed": "error", "total": "total"}
+
 _PAUSE = 2.0
 """... and at least so many seconds after the one before: a thousand quick items are one line, that of the step's end."""
 
@@ -40,13 +42,17 @@ class LiveView:
         name: the workflow's name.
     """
 
+    _before_leaving = ""
+
     def __init__(self, name: str) -> None:
         self.board = Board(name)
         # Decided here: events come from threads that know nothing of the command's options.
         self._speaks = not current().quiet and current_mode() == TABLE
         self._lock = threading.Lock()
         self._told: dict[str, tuple[int, float]] = {}  # which tenth of a step's items was told, and when
-        self._stages: set[str] = set()
+        self._tracked: dict[
+            str, tuple[object, str]
+        ] = {}  # when a step began that tells of itself, and its state
         self._told_run = ("", "")
 
     def open(self) -> None:
@@ -83,9 +89,17 @@ class LiveView:
             self._told.setdefault(path, (0, self.board.now()))
         self._tell(f"step {path} {_told_state(row, facts)}")
 
-    def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
-        """A fan-out went on."""
-        row = self.board.items(path, done, failed, total)
+    def on_items(self, path: str, *, done: int, failed: int, total: int, note: str = "") -> None:
+        """A fan-out went on.
+
+        Args:
+            path: the step's path.
+            done: items, or rows, that have ended.
+            failed: how many of these have failed.
+            total: how many there are.
+            note: more about rows.
+        """
+        row = self.board.items(path, done, failed, total, note)
         if "[" not in path and self._is_due(path, _PARTS * done // total if total else 0):
             self._tell(f"step {path} {_items(row)}")
 
@@ -99,17 +113,22 @@ class LiveView:
             self._told[path] = (part, now)
             return True
 
-    def on_stage(
-        self, stage: str, *, current: int | None = None, total: int | None = None, done: bool = False
-    ) -> None:
-        """A stage of a Python workflow began, went on or ended."""
-        if stage not in self._stages:
-            self._stages.add(stage)
-            self.on_step(stage, "running")
-        if current is not None and total is not None:
-            self.on_items(stage, done=current, failed=0, total=total)
-        if done:
-            self.on_step(stage, "succeeded")
+    def on_tracked(self, step: Mapping[str, Any]) -> None:
+        """A step that tells of its progress itself went on: see `kurt.core.tracking.StepProgress`."""
+        from kurt.cli.live_rows import fault_of, note_of, state_of
+
+        path, began = str(step["name"]), step.get("started_at")
+        if self._tracked.get(path, (None, ""))[0] != began:
+            self._tracked[path] = (began, "running")
+            self.on_step(path, "running", started_at=began)
+        if step.get("total"):
+            counts = {name: step.get(key) or 0 for name, key in _COUNTS.items()}
+            self.on_items(path, note=note_of(step), **counts)
+        state = state_of(step)
+        if state != self._tracked[path][1]:
+            self._tracked[path] = (began, state)
+            error = fault_of(step) if state == "failed" else None
+            self.on_step(path, state, completed_at=step.get("last_timestamp"), error=error)
 
     def on_log(self, line: str) -> None:
         """A line of the run's log."""
@@ -117,9 +136,18 @@ class LiveView:
 
     def on_trouble(self, error: KurtError) -> None:
         """Something holds the run up for a while."""
-        for line in (f"warning: {error.message}; the run waits for it", f"hint: {error.hint}"):
-            self.board.log(line)
-            self._tell(line)
+        self.on_notice(f"warning: {error.message}; the run waits for it")
+        self.on_notice(f"hint: {error.hint}")
+
+    def on_notice(self, line: str) -> None:
+        """Something to know while the run works."""
+        self.board.log(line)
+        self._tell(line)
+
+    def leave(self, line: str) -> None:
+        """The process ends this moment: say a last line, and leave the terminal as it was found."""
+        if self._speaks:
+            os.write(sys.stderr.fileno(), f"{self._before_leaving}{line}\n".encode())
 
     def tick(self) -> None:
         """Called now and then while nothing happens."""
@@ -134,6 +162,8 @@ class LiveView:
 
 class ScreenView(LiveView):
     """Shows events of a run on a terminal, drawn again and again in the same place."""
+
+    _before_leaving = "\x1b[?25h\r\n"  # the cursor was hidden
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -234,4 +264,5 @@ def _told_state(row: Row, facts: Mapping[str, Any]) -> str:
 
 def _items(row: Row) -> str:
     """How far a fan-out is, in words."""
-    return f"{row.done} of {row.total} items done" + (f", {row.failed} failed" if row.failed else "")
+    failed = f", {row.failed} failed" if row.failed else ""
+    return f"{row.done} of {row.total} items done{failed}" + (f", {row.note}" if row.note else "")

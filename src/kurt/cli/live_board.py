@@ -218,8 +218,8 @@ class Board:
     def _fitted(self, limit: int, now: float) -> list[tuple[int, Row]]:
         """The rows in order, with as much detail as fits into `limit` lines."""
         rows = list(self._rows.values())
-        if self._seconds is not None:  # the run is over: nothing waits any more
-            rows = [replace(row, state=_NOT_RUN) if row.state == "waiting" else row for row in rows]
+        if self._seconds is not None:
+            rows = [_settled(row) for row in rows]
         for children in range(CHILDREN, -1, -1):
             lines = [line for row in rows for line in _with_children(row, children, now)]
             if len(lines) <= limit:
@@ -239,6 +239,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _settled(row: Row) -> Row:
+    """A row as it is when the run is over: nothing waits, and nothing is at work."""
+    if row.state == "waiting":
+        return replace(row, state=_NOT_RUN)
+    inside = {path: _settled(one) for path, one in row.inside.items()}
+    return replace(row, state=row.state if row.has_ended else "cancelled", inside=inside)
 
 
 def _with_children(row: Row, limit: int, now: float) -> list[tuple[int, Row]]:

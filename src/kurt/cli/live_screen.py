@@ -30,6 +30,7 @@ _SYMBOLS: Final = {
     "retrying": ("↻", "~", "yellow"),
     "skipped": ("↷", "-", "dim"),
     "cancelled": ("■", "!", "yellow"),
+    "cancelling": ("■", "!", "yellow"),
     "waiting": ("○", ".", "dim"),
     "queued": ("○", ".", "yellow"),
     "not run": ("○", ".", "dim"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from kurt.app.foreground_watch import Watch
 from kurt.app.reading import stored_log
 from kurt.cli.command import Outcome
 from kurt.cli.session import current
+from kurt.errors import KurtError
 from kurt.runtime.logs import follow as follow_log
 from kurt.runtime.logs import log_path
 from kurt.runtime.runs import Run, RunReader, open_reader
@@ -34,9 +36,12 @@ class _Relay:
         self._settings = settings
         self._log: Path | None = None
         self._offset = 0
+        self._run_id = ""
+        self._shown: dict[str, float] = {}
 
     def watches(self, run_id: str) -> None:
         """The run has its id."""
+        self._run_id = run_id
         self._log = log_path(self._settings, run_id)
         self._view.on_run({"run_id": run_id, "status": "running"}, steps=self._steps)
 
@@ -52,13 +57,41 @@ class _Relay:
         """Show how the run ended in the picture; the closing lines say it."""
         self._view.board.run(run.to_json())
 
+    def interrupted(self, state: str) -> None:
+        """The user wants the run to end: it is `cancelling`, or `cancelled` now."""
+        self._view.on_run(
+            {"status": state, **({"completed_at": time.time()} if state == "cancelled" else {})}
+        )
+        if state == "cancelling":
+            self._view.on_notice("Ctrl-C once more leaves at once")
+
+    def left(self) -> None:
+        """The process ends now."""
+        self._view.leave(f"left at once; to go on: kurt workflows resume {self._view.board.run({}).run_id}")
+
     def tick(self) -> None:
         """Show new lines of the log."""
+        self._show_tracked()
         if self._log is not None:
             lines, self._offset = follow_log(self._log, self._offset)
             for line in lines:
                 self._view.on_log(line)
         self._view.tick()
+
+    def _show_tracked(self) -> None:
+        """Show how far those steps are that tell of themselves; none can have begun before their module is there."""
+        tracking = sys.modules.get("kurt.core.tracking")
+        for step in tracking.progress_of(self._run_id) if tracking is not None else ():
+            if self._shown.get(step.name) != step.last_timestamp:
+                self._shown[step.name] = step.last_timestamp
+                self._view.on_tracked(step.to_json())
+
+
+class LeftRunError(KurtError):
+    """Who watched the run has gone; the run goes on."""
+
+    code = "interrupted"
+    exit_code = 130
 
 
 @contextmanager
@@ -73,7 +106,14 @@ def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
 
     with live_view(name) as view:
         relay = _Relay(view, current().settings(), steps)
-        watch = Watch(listener=relay, tick=relay.tick, on_start=relay.watches, on_trouble=view.on_trouble)
+        watch = Watch(
+            listener=relay,
+            tick=relay.tick,
+            on_start=relay.watches,
+            on_trouble=view.on_trouble,
+            on_interrupt=relay.interrupted,
+            on_leave=relay.left,
+        )
         yield Watching(watch, relay)
 
 
@@ -128,7 +168,13 @@ def follow(settings: Settings, run_id: str) -> Run:
         with live_view(run.name) as view:
             stored = stored_log(settings, reader, run.id)
             follower = _Follower(reader, view, log_path(settings, run.id), stored)
-            return follower.run_until_over(run)
+            try:
+                return follower.run_until_over(run)
+            except KeyboardInterrupt:
+                raise LeftRunError(
+                    f"no longer following the run {run.id}, which goes on",
+                    hint=f"kurt workflows follow {run.id}, or to end it: kurt workflows cancel {run.id}",
+                ) from None
 
 
 class _Follower:
@@ -153,8 +199,9 @@ class _Follower:
 
     def _show(self, run: Run) -> None:
         self._view.on_run(run.to_json())
+        tracked = self._show_tracked(run)
         for step in self._reader.steps(run.id):
-            if self._shown.get(step.path) != step.status:
+            if step.path not in tracked and self._shown.get(step.path) != step.status:
                 self._shown[step.path] = step.status
                 facts = step.to_json()
                 shown = ("kind", "attempt", "started_at", "completed_at", "error")
@@ -162,3 +209,11 @@ class _Follower:
         lines, self._offset = follow_log(self._log, self._offset)
         for line in [*lines, *self._stored.new_lines()]:
             self._view.on_log(line)
+
+    def _show_tracked(self, run: Run) -> set[str]:
+        """Show how far those steps are that tell of themselves; their names."""
+        found: Any = self._reader.events(run.id).get("steps")
+        steps = [step for step in found if isinstance(step, dict)] if isinstance(found, list) else []
+        for step in steps:
+            self._view.on_tracked(step)
+        return {str(step.get("name")) for step in steps}

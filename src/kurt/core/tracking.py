@@ -44,7 +44,8 @@ class StepProgress:
         last_timestamp: when something happened last, seconds since the epoch.
         started_at: when it began, seconds since the epoch.
         message: what went wrong with the step as a whole.
-        facts: more that is shown: tokens, cost.
+        facts: more that is shown: `tokens_in`, `tokens_out`, `cost` in US dollars, `per_second`, `budget_left_usd`,
+            `budget_left_tokens`.
     """
 
     name: str
@@ -106,6 +107,8 @@ class WorkflowTracker:
         if run_id is not None:
             _steps_of(run_id)[step_name] = progress
             self._show(run_id, progress, entry="start")
+            if not total:
+                courier.flush()  # the counts that the step itself may set as events come after these
         return progress
 
     def update_progress(
@@ -206,9 +209,18 @@ class WorkflowTracker:
         running = [step.name for step in list(_steps_of(run_id).values()) if step.status == RUNNING]
         courier.set(run_id, "current_step", running[-1] if running else None)
         courier.set(run_id, "stage", progress.name)
-        courier.set(run_id, "stage_total", progress.total)
-        courier.set(run_id, "stage_current", progress.current)
+        # A step that knows no counts may set the events itself.
+        if entry == "start" or progress.total or progress.current:
+            courier.set(run_id, "stage_total", progress.total)
+            courier.set(run_id, "stage_current", progress.current)
         courier.set(run_id, "stage_status", progress.status)
+
+
+def progress_of(run_id: str) -> list[StepProgress]:
+    """The steps of a run that is at work in this process, as far as they are."""
+    with _lock:
+        found = _steps.get(run_id)
+    return [] if found is None else list(found.values())
 
 
 def count(progress: StepProgress, status: str, latency_ms: float | None = None) -> None:
