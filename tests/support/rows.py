@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -128,3 +129,9 @@ def traces(project: Path) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute("SELECT * FROM llm_traces ORDER BY started_at")]
+
+
+def copied(template: Path, project: Path) -> Path:
+    """A copy of a project, for tests that share one."""
+    shutil.copytree(template, project)
+    return project
