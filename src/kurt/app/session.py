@@ -15,6 +15,7 @@ from kurt.engine.interpreter import runner
 from kurt.engine.processes import pool
 from kurt.errors import ConflictError
 from kurt.runtime import names
+from kurt.runtime.declared_queues import declared
 from kurt.runtime.executor import Executor
 from kurt.runtime.leases import open_lease
 
@@ -32,7 +33,8 @@ def init_dbos(
 ) -> Executor:
     """Launch DBOS for a project in this process, as an executor with a lease of its own.
 
-    It serves `queues`, so a run that is put on one of them in the background is executed here and no worker is started.
+    It serves `queues`, and with them those that `kurt.runtime.queue` has declared so far: a run that is put on one of
+    them in the background is executed here and no worker is started.
     Call `destroy_dbos()` at the end; the end of the process does it too.
 
     Args:
@@ -47,8 +49,9 @@ def init_dbos(
     if _current:
         raise ConflictError("DBOS is launched in this process already", hint="call destroy_dbos() first")
     chosen = settings or load_settings(Path(project) if project is not None else None)
-    lease: Lease = open_lease(chosen, "session", {"queues": list(queues)})
-    executor = Executor(chosen, lease, queues=queues, resolve=WorkflowRegistry(chosen).resolve)
+    served = list(dict.fromkeys([*queues, *declared()])) if queues else []
+    lease: Lease = open_lease(chosen, "session", {"queues": served})
+    executor = Executor(chosen, lease, queues=served, resolve=WorkflowRegistry(chosen).resolve)
     runner.use(chosen)
     executor.start()
     executor.persevere()

@@ -20,7 +20,7 @@ from kurt.config import current, is_secret
 from kurt.db.failures import storage_error
 from kurt.db.migrate import ensure_schema
 from kurt.errors import StorageError
-from kurt.runtime import datasource, gate, names, recovery
+from kurt.runtime import datasource, declared_queues, gate, names, recovery, refusals
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.leases import Lease
 from kurt.runtime.patience import Patience
@@ -121,6 +121,7 @@ class Executor:
         DBOS.listen_queues([*listened, self.private_queue] if self._private else listened)
         if self._resolve is not None:
             recovery.install_resolver(self._resolve)
+        refusals.install()
         DBOS.launch()
 
     def _register_queues(self) -> None:
@@ -128,6 +129,7 @@ class Executor:
         if not self._queues and not self._private:
             return
         with open_client(self._settings) as client:
+            declared_queues.register_all(client, self._queues)
             ensure_queues(client, self._queues)
             if self._private:
                 register_private(client, self.id)

@@ -35,17 +35,18 @@ def run_id() -> str | None:
     return (found.workflow_id or None) if found is not None else None
 
 
-def refuse_step(what: str, remedy: str) -> None:
+def refuse_step(what: str, remedy: str, *, verb: str = "called") -> None:
     """Refuse what a step may not do.
 
     Args:
         what: the call, such as `LLMStep.run`.
         remedy: what to write instead.
+        verb: what is done to it.
 
     Raises:
         UsageError: the caller is in a step.
     """
     if in_step():
-        error = UsageError(f"{what} must be called from a workflow, not from a step", hint=remedy)
+        error = UsageError(f"{what} must be {verb} from a workflow, not from a step", hint=remedy)
         error.add_note(remedy)  # a traceback does not show hints
         raise error

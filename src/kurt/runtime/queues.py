@@ -142,6 +142,11 @@ def ensure_queues(client: DBOSClient, wanted: Iterable[str]) -> None:
             _register(client, name, QueueLimits(), on_conflict="never_update")
 
 
+def declare_queue(client: DBOSClient, name: str, limits: QueueLimits) -> QueueInfo:
+    """Register a queue as code declares it, whether it is there or not."""
+    return _register(client, name, limits)
+
+
 def register_private(client: DBOSClient, executor_id: str) -> str:
     """Register the queue that only this executor serves; its name."""
     name = names.private_queue(executor_id)

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
         mock_llm,
     )
     from kurt.testing.model_server import ModelServer
+    from kurt.testing.yaml_runs import YamlRun, run_yaml
 
 __all__ = [
     "CassetteError",
     "ModelServer",
+    "YamlRun",
     "assert_cli_failure",
     "assert_cli_success",
     "assert_json_output",
@@ -43,11 +45,13 @@ __all__ = [
     "mock_embedding_step",
     "mock_embeddings",
     "mock_llm",
+    "run_yaml",
 ]
 
 _HOMES = {
     "CassetteError": "kurt.testing.cassettes",
     "ModelServer": "kurt.testing.model_server",
+    "YamlRun": "kurt.testing.yaml_runs",
     "assert_cli_failure": "kurt.testing.commands",
     "assert_cli_success": "kurt.testing.commands",
     "assert_json_output": "kurt.testing.commands",
@@ -62,6 +66,7 @@ _HOMES = {
     "mock_embedding_step": "kurt.testing.mocks",
     "mock_embeddings": "kurt.testing.mocks",
     "mock_llm": "kurt.testing.mocks",
+    "run_yaml": "kurt.testing.yaml_runs",
 }
 """Where each public name is defined."""
 

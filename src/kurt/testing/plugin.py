@@ -19,6 +19,9 @@ PATH_DB=".kurt/kurt.sqlite"
 PATH_SOURCES="sources"
 """
 _STEERING = ("DATABASE_URL", "DBOS_SYSTEM_DATABASE_URL", "KURT_PROJECT")
+_CODE = ("workflows", "commands", "steps")
+"""Folders of a project that its tests share with it."""
+
 _STATES = ("discovered", "discovered", "fetched", "fetched", "error", "indexed", "skipped")
 _DOCS = {
     "index.md": "# Welcome\n\nThe first page.\n",
@@ -82,7 +85,7 @@ def _end_dbos() -> None:
 def tmp_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Path:
     """A project with its database in a temporary folder, which is the working directory.
 
-    In the tests of a project it has that project's workflows, and their tables.
+    In the tests of a project it has that project's workflows, commands and kinds of steps, and their tables.
     """
     from kurt.db import init_database  # noqa: PLC0415 - only tests with a database pay for it
 
@@ -93,8 +96,9 @@ def tmp_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: p
     (tmp_path / "kurt.config").write_text(_CONFIG, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     own = _project(pytestconfig)
-    if own is not None and (own / "workflows").is_dir():
-        (tmp_path / "workflows").symlink_to(own / "workflows", target_is_directory=True)
+    for name in _CODE:
+        if own is not None and (own / name).is_dir():
+            (tmp_path / name).symlink_to(own / name, target_is_directory=True)
     init_database()
     return tmp_path
 
@@ -159,3 +163,12 @@ def crash_after() -> Callable[..., Any]:
     from kurt.testing.crashes import crash_after  # noqa: PLC0415 - only tests that crash something need it
 
     return crash_after
+
+
+@pytest.fixture
+def run_yaml(tmp_project: Path) -> Callable[..., Any]:
+    """Run a workflow file in the test's project; see `kurt.testing.run_yaml`."""
+    del tmp_project
+    from kurt.testing.yaml_runs import run_yaml  # noqa: PLC0415 - only tests of workflow files need it
+
+    return run_yaml
