@@ -286,3 +286,26 @@ def test_rows_under_a_dbos_that_is_not_kurts(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1:] == ["20"], done.stderr
     assert not (tmp_path / ".kurt").exists()
+
+
+@DBOS.step(name="core.counting")
+def counting_step() -> None:
+    DBOS.set_event("stage_total", 4)
+    for index in range(4):
+        DBOS.set_event("stage_current", index + 1)
+        entry = {"step": "core.counting", "idx": index, "total": 4, "status": "success", "timestamp": 1.0}
+        DBOS.write_stream("progress", entry)
+
+
+@DBOS.workflow(name="core.counted")
+def counted() -> dict[str, Any]:
+    with track_step("count"):
+        counting_step()
+    return get_live_status(str(DBOS.workflow_id))
+
+
+def test_a_step_may_count_for_itself(tmp_kurt_project: Path) -> None:
+    status = run_workflow(counted)
+    assert status["progress"] == {"current": 4, "total": 4}
+    shown = [(one["name"], one["status"], one["current"], one["total"]) for one in status["steps"]]
+    assert shown == [("count", "success", 0, 0), ("core.counting", "success", 4, 4)]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kurt.types import Json, JsonObject
 
 
+_LAST = 500
+"""Entries of a step's own that are looked at: a stream of any length is read in the time of a short one."""
+
+
 @contextmanager
 def _reader() -> Generator[RunReader]:
     with open_reader(current_settings()) as reader:
@@ -35,9 +39,9 @@ def get_live_status(workflow_id: str) -> JsonObject:
         run = reader.get(workflow_id)
         events = reader.events(run.id)
         last_log = _last(reader, run.id, "logs")
-        steps = events.get("steps")
-        if not isinstance(steps, list):
-            steps = _folded(reader, run.id)
+        tracked = events.get("steps")
+        steps = list(tracked) if isinstance(tracked, list) else []
+        steps += _folded(reader, run.id, {step["name"] for step in steps})
     over = run.status in OVER
     return {
         "workflow_id": run.id,
@@ -72,16 +76,16 @@ def _last(reader: RunReader, run_id: str, key: str) -> Json:
     return items[-1] if items else None
 
 
-def _folded(reader: RunReader, run_id: str) -> list[JsonObject]:
-    """Steps that only wrote to the stream `progress`, each as its entries say."""
+def _folded(reader: RunReader, run_id: str, tracked: set[str]) -> list[JsonObject]:
+    """Steps that only wrote to the stream `progress`, each as its last entries say."""
+    length = reader.streams(run_id).get("progress", 0)
     steps: dict[str, JsonObject] = {}
-    offset, more = 0, True
-    while more:
-        page = reader.stream(run_id, "progress", offset=offset, limit=500)
+    if length:
+        page = reader.stream(run_id, "progress", offset=max(0, length - _LAST), limit=_LAST)
         for entry in page.items:
-            if isinstance(entry, dict) and isinstance(entry.get("step"), str):
-                _fold(steps.setdefault(entry["step"], _unseen(entry["step"])), entry)
-        offset, more = page.next_offset, page.has_more and bool(page.items)
+            name = entry.get("step") if isinstance(entry, dict) else None
+            if isinstance(entry, dict) and isinstance(name, str) and name not in tracked:
+                _fold(steps.setdefault(name, _unseen(name)), entry)
     return list(steps.values())
 
 
@@ -93,7 +97,8 @@ def _fold(step: JsonObject, entry: Mapping[str, Any]) -> None:
     step["total"] = entry.get("total") or step["total"]
     step["last_timestamp"] = entry.get("timestamp")
     step["last_latency_ms"] = entry.get("latency_ms")
-    step["current"] += 1
+    place = entry.get("idx")
+    step["current"] = max(step["current"] + 1, place + 1 if isinstance(place, int) else 0)
     if entry.get("status") in {"success", "error"}:
         step[entry["status"]] += 1
     if step["total"] and step["current"] >= step["total"]:

@@ -12,6 +12,7 @@ from kurt.app.module_check.findings import ERROR, Finding, ModuleError
 from kurt.app.module_check.index import build
 from kurt.app.module_check.llm import prompts
 from kurt.app.module_check.misuse import misuses
+from kurt.app.module_check.options import dropped_options
 from kurt.app.module_check.removed import removed
 from kurt.app.module_check.results import changed_results
 from kurt.app.module_check.shape import shape
@@ -68,6 +69,7 @@ def check_target(target: Target) -> list[Finding]:
         *nondeterminism(index),
         *changed_results(index),
         *prompts(own),
+        *dropped_options(index),
         *removed(sources),
     ]
     if target.home.is_dir():

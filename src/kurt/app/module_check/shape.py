@@ -90,8 +90,6 @@ def _functions(index: Index, package: str, shown: Path) -> Iterator[Finding]:
             )
     yield from _twice(own)
     yield from _run_function(own, package, shown)
-    for item in own:
-        yield from _dropped_options(item)
 
 
 def _finding(item: Part, code: str, message: str, remedy: str, severity: str = WARNING) -> Finding:
@@ -134,21 +132,6 @@ def _run_function(own: list[Part], package: str, shown: Path) -> Iterator[Findin
         message = f"run_{package} does not take background and priority"
         remedy = f"write {signature} and pass them to run_workflow() from kurt.core"
         yield _finding(found, "missing_run", message, remedy)
-
-
-def _dropped_options(item: Part) -> Iterator[Finding]:
-    """A command that accepts `--background` or `--priority` and does nothing with it."""
-    if not item.node.decorator_list:
-        return
-    used = {node.id for node in ast.walk(item.node) if isinstance(node, ast.Name)}
-    for argument in (*item.node.args.args, *item.node.args.kwonlyargs):
-        if argument.arg in {"background", "priority"} and argument.arg not in used:
-            yield Finding(
-                "option_dropped",
-                f"{item.node.name!r} accepts {argument.arg!r} and does nothing with it",
-                f"pass it on: {argument.arg}={argument.arg}",
-                *at(item.source.shown, argument),
-            )
 
 
 def _config(source: Source, package: str) -> Iterator[Finding]:
