@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -87,30 +88,73 @@ def test_ctrl_c_leaves_a_followed_run_alone(language: Language) -> None:
     wait_until(lambda: "waiting" in follower.stderr, 20, what="the follower")
     follower.signal(signal.SIGINT)
     assert follower.wait(20) == 130
+    assert follower.stderr.splitlines()[-2:] == [
+        f"error: no longer following the run {run_id}, which goes on",
+        f"hint: kurt workflows follow {run_id}, or to end it: kurt workflows cancel {run_id}",
+    ]
     assert language.client.get(run_id).status == "waiting"
     language.client.cancel(run_id)
 
 
-def test_ctrl_c_cancels_a_run_of_this_terminal(language: Language, home: Path) -> None:
-    name = language.write(
-        "name: stopped\nsteps: [{name: slow, type: run, command: 'touch begun; sleep 300'}]\n"
-    )
+def interrupt(language: Language, *, times: int = 1) -> threading.Thread:
+    """Press Ctrl-C as soon as the step `slow` works, and again once the run is cancelled."""
 
-    def interrupt() -> None:
+    def work() -> None:
         wait_until((language.root / "begun").exists, 30, what="the slow step")
-        owner = next(run for run in language.client.list(name="stopped")).executor_id
-        assert owner
-        os.kill(int(owner.split("-")[-2]), signal.SIGINT)
+        (run,) = language.client.list(name="stopped")
+        assert run.executor_id
+        for press in range(times):
+            if press:
+                wait_until(
+                    lambda: language.client.get(run.id).status == "cancelled", 20, what="the cancelled run"
+                )
+            os.kill(int(run.executor_id.split("-")[-2]), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=work)
     thread.start()
-    lines, _, code = on_terminal(language, home, "workflows", "run", name)
+    return thread
+
+
+def test_ctrl_c_cancels_a_run_of_this_terminal(language: Language, home: Path) -> None:
+    name = language.write("""
+        name: stopped
+        steps:
+          - {name: slow, type: run, command: 'touch begun; sleep 300'}
+          - {name: last, type: run, command: [echo]}
+        """)
+    thread = interrupt(language)
+    lines, text, code = on_terminal(language, home, "workflows", "run", name)
     thread.join()
     assert code == 130
     (run,) = language.client.list(name="stopped")
     assert run.status == "cancelled"
-    assert "error: interrupted: the run is cancelled, its finished steps are kept" in lines
-    assert lines[-1] == f"hint: kurt workflows resume {run.id}"
+    assert "stopped  cancelling" in text
+    assert "│ Ctrl-C once more leaves at once" in text
+    assert lines[0].startswith("stopped  cancelled  ")
+    assert [line.split()[:3] for line in lines[1:3]] == [["■", "slow", "cancelled"], ["○", "last", "not"]]
+    assert lines[-2:] == [
+        "error: interrupted: the run is cancelled; its finished steps are stored and will not run again",
+        f"hint: kurt workflows resume {run.id}",
+    ]
+
+
+def test_ctrl_c_twice_leaves_at_once_and_the_terminal_as_it_was(language: Language, home: Path) -> None:
+    (language.root / "stubborn.py").write_text(
+        "import pathlib, time\n\ndef work():\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
+    )
+    name = language.write(
+        "name: stopped\nsteps: [{name: slow, type: python, call: 'stubborn:work', isolate: false}]\n"
+    )
+    thread = interrupt(language, times=2)
+    begun = time.monotonic()
+    lines, text, code = on_terminal(language, home, "workflows", "run", name)
+    thread.join()
+    assert code == 130
+    assert time.monotonic() - begun < 50, "the step did not have to end"
+    (run,) = language.client.list(name="stopped")
+    assert run.status == "cancelled"
+    assert lines[-1] == f"left at once; to go on: kurt workflows resume {run.id}"
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
 
 
 @pytest.mark.parametrize("options", [["--quiet"], ["--format", "json"]])

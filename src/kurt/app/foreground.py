@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kurt.app.foreground_watch import InterruptedRunError, Watch
@@ -103,12 +104,12 @@ def _executor(settings: Settings, run_id: str, watch: Watch, *, private: bool = 
     )
     runner.use(settings)
     gate.set_limit(None)
-    if watch.on_start is not None:
-        watch.on_start(run_id)
     if watch.listener is not None:
         progress.listen(run_id, watch.listener)
     executor.start()
     try:
+        if watch.on_start is not None:
+            watch.on_start(run_id)
         yield executor
     finally:
         executor.close()
@@ -133,9 +134,9 @@ def _wait(settings: Settings, run_id: str, is_over: Callable[[float], bool], wat
             if watch.tick is not None:
                 watch.tick()
     except KeyboardInterrupt:
-        refused = _cancel(settings, run_id)
+        refused = _cancel(settings, run_id, watch)
         raise InterruptedRunError(
-            "interrupted: the run is cancelled, its finished steps are kept"
+            "interrupted: the run is cancelled; its finished steps are stored and will not run again"
             if refused is None
             else f"interrupted; the run could not be cancelled: {refused.message}",
             hint=f"kurt workflows resume {run_id}",
@@ -159,10 +160,12 @@ def _raise_interrupt(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _cancel(settings: Settings, run_id: str) -> StorageError | None:
+def _cancel(settings: Settings, run_id: str, watch: Watch) -> StorageError | None:
     """Cancel the run and give its steps a moment to end; why it could not be cancelled, if it could not."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave_at_once)
+        signal.signal(number, partial(_leave_at_once, watch))
+    if watch.on_interrupt is not None:
+        watch.on_interrupt("cancelling")
     from kurt.runtime import operations  # noqa: PLC0415 - a run that ends by itself needs none of it
 
     refused = None
@@ -172,8 +175,14 @@ def _cancel(settings: Settings, run_id: str) -> StorageError | None:
     except StorageError as error:
         refused = error
     gate.current().drain(_CANCEL_LIMIT)
+    if refused is None and watch.on_interrupt is not None:
+        watch.on_interrupt("cancelled")
     return refused
 
 
-def _leave_at_once(_number: int, _frame: Any) -> None:
-    os._exit(130)
+def _leave_at_once(watch: Watch, _number: int, _frame: Any) -> None:
+    try:
+        if watch.on_leave is not None:
+            watch.on_leave()
+    finally:
+        os._exit(130)

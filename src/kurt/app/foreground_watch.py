@@ -26,12 +26,16 @@ class Watch:
 
     Attributes:
         listener: told of steps and items.
-        on_start: told the run's id before anything else.
+        on_start: told the run's id once this process can execute it.
         tick: called about twenty times a second while the run works.
+        on_interrupt: told `cancelling` at the first Ctrl-C, and `cancelled` once the run is.
+        on_leave: told that the process ends now, at the second Ctrl-C; called from a signal handler.
         on_trouble: told when the database refuses; the run waits for it.
     """
 
     listener: Listener | None = None
     on_start: Callable[[str], None] | None = None
     tick: Callable[[], None] | None = None
+    on_interrupt: Callable[[str], None] | None = None
+    on_leave: Callable[[], None] | None = None
     on_trouble: Callable[[StorageError], None] | None = None

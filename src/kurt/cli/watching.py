@@ -30,9 +30,8 @@ _POLL = 0.25
 class _Relay:
     """Passes what a run in this process tells on to the live view, and the log's new lines with it."""
 
-    def __init__(self, view: LiveView, settings: Settings, steps: Sequence[str]) -> None:
+    def __init__(self, view: LiveView, settings: Settings) -> None:
         self._view = view
-        self._steps = steps
         self._settings = settings
         self._log: Path | None = None
         self._offset = 0
@@ -43,7 +42,7 @@ class _Relay:
         """The run has its id."""
         self._run_id = run_id
         self._log = log_path(self._settings, run_id)
-        self._view.on_run({"run_id": run_id, "status": "running"}, steps=self._steps)
+        self._view.on_run({"run_id": run_id, "status": "running"})
 
     def on_step(self, path: str, state: str, **facts: Any) -> None:
         """A step changed its state."""
@@ -105,7 +104,8 @@ def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
     from kurt.cli.live import live_view
 
     with live_view(name) as view:
-        relay = _Relay(view, current().settings(), steps)
+        view.on_run({}, steps=steps)
+        relay = _Relay(view, current().settings())
         watch = Watch(
             listener=relay,
             tick=relay.tick,
