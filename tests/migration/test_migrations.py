@@ -109,10 +109,17 @@ DATA = {
     "20261121_003": "INSERT INTO documents (id, uri, created_at, updated_at)"
     " VALUES ('doc-1', 'https://example.com/', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
     "20261121_004": "INSERT INTO llm_limits VALUES ('rate', '{}', '2026-01-01 00:00:00')",
+    "20261121_006": "INSERT INTO map_documents"
+    " (id, document_id, workflow_id, uri, source, discovery_method, status, created_at, updated_at)"
+    " VALUES ('doc-1', 'doc-1', 'r', 'https://example.com/', 'https://example.com/', 'sitemap', 'DISCOVERED',"
+    " '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
 }
 """A row for each revision, written when the database has just that revision."""
 
-OURS = {"kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"}
+OURS = {
+    *("kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"),
+    *("map_documents", "map_sources"),
+}
 """All of Kurt's own tables."""
 
 
@@ -133,7 +140,10 @@ def test_a_database_of_each_revision_is_upgraded_with_its_data(
     assert current(fresh).is_current
     assert rows(engine, "SELECT executor_id FROM kurt_executors") == [("run-h-1-aa",)]
     written = list(DATA)[: list(DATA).index(start) + 1]
-    kept = {"20261121_002": "llm_traces", "20261121_003": "documents"}
+    kept = {
+        "20261121_002": "llm_traces",
+        "20261121_003": "documents",
+    }
     for revision, table in kept.items():
         assert rows(engine, f"SELECT count(*) FROM {table}") == [(int(revision in written),)]
 

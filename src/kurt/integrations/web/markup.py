@@ -135,6 +135,15 @@ def _end(head: bytes) -> bytes:
     return b"]>" if inner and b">" not in declared else b">"
 
 
+def plain_title(body: bytes, name: str) -> str | None:
+    """The text of the first element of this name in a small XML document, None where there is none."""
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False)
+    try:
+        return etree.fromstring(body, parser).findtext(f".//{name}")
+    except (etree.LxmlError, ValueError):
+        return None
+
+
 def parsed_html(body: bytes, charset: str | None) -> Any | None:
     """The root element of a page, None where there is nothing to parse.
 
