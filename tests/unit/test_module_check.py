@@ -17,9 +17,13 @@ from datetime import datetime
 import pandas as pd
 import requests
 from dbos import DBOS, DBOSConfig, Queue
-from kurt.core import EmbeddingStep, LLMStep, llm_step, run_workflow, transaction
+from kurt.core import EmbeddingStep, LLMStep, SaveStep, generate_embeddings, llm_step, run_workflow, transaction
+from kurt.runtime import queue
 
 rate_step = LLMStep(name="rate", input_columns=["text"], prompt_template="{text}", output_schema=dict)
+
+save_all = SaveStep("save_all", Item)
+mail = queue("mail")
 
 @llm_step(name="sort", input_columns=["text"], prompt_template="{text}", output_schema=dict)
 def sort_rows(row):
@@ -76,6 +80,8 @@ def in_workflow(body: str) -> str:
         ("return DBOS.recv('topic')", "wait_in_step"),
         ("DBOS.sleep(3)", "wait_in_step"),
         ("return save_rows(rows)", "transaction_in_step"),
+        ("return save_all.run(rows)", "transaction_in_step"),
+        ("return mail.enqueue(other_workflow, rows)", "enqueue_in_step"),
         ("return (1, 2)", "result_changed_by_json"),
         ("return {'names': {'a', 'b'}}", "result_changed_by_json"),
         ("result = set(rows)\nreturn result", "result_changed_by_json"),
@@ -126,6 +132,11 @@ def test_what_a_step_may_not_do_is_found(tmp_path: Path, body: str, code: str) -
             "error",
         ),
         ("return pd.read_json(rows_json)", "text_for_read_json", "warning"),
+        ("return generate_embeddings(['a'])", "network_in_workflow", "error"),
+        ("return hash(config) % 2", "process_value_in_workflow", "error"),
+        ("return os.getpid()", "process_value_in_workflow", "error"),
+        ("return input('go on?')", "environment_in_workflow", "error"),
+        ("return [one for one in asyncio.as_completed([])]", "order_in_workflow", "warning"),
     ],
 )
 def test_what_a_replay_would_answer_otherwise_is_found(
@@ -167,6 +178,8 @@ def test_what_cannot_work_is_found_with_its_replacement(tmp_path: Path, code: st
         in_workflow("DBOS.sleep(1)\nreturn run_workflow(other_workflow, config)"),
         in_step("rows = open('f').read()\nreturn {'n': random.random(), 'at': datetime.now(), 'b': b'x'}"),
         in_workflow("return asyncio.to_thread(save_rows, config)"),
+        in_workflow("return save_all.run(mail.enqueue(other_workflow, config).get_result())"),
+        in_workflow("id = config['id']\nreturn {'id': id, 'hash': config['hash']}"),
         in_step("a, b = (1, 2)\nreturn [a, b]"),
         in_step("return clean_step(rows)"),
         "def plain():\n    return random.random(), {1: 2}",
@@ -175,6 +188,19 @@ def test_what_cannot_work_is_found_with_its_replacement(tmp_path: Path, code: st
 )
 def test_right_code_has_no_findings(tmp_path: Path, code: str) -> None:
     assert found(tmp_path, code) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("return clean_step(rows)", "step_in_transaction"),
+        ("return DBOS.start_workflow(other_workflow, rows)", "workflow_in_step"),
+        ("return rate_step.run(rows)", "llm_step_in_step"),
+    ],
+)
+def test_what_a_transaction_may_not_do_is_found(tmp_path: Path, body: str, code: str) -> None:
+    findings = found(tmp_path, f"@transaction()\ndef store(rows):\n    {body}\n")
+    assert codes(findings) == [code]
 
 
 def test_helpers_are_part_of_the_step_or_workflow_that_calls_them(tmp_path: Path) -> None:
@@ -230,6 +256,7 @@ WHOLE = {
         def run_feature(config, background=False, priority=None):
             return run_workflow(feature_workflow, config, background=background, priority=priority)
     """,
+    "tests__test_feature": "def test_parts(): ...\n",
     "tests__test_e2e": """
         from workflows.feature import run_feature
 
@@ -251,6 +278,7 @@ def test_what_a_module_lacks_is_told_at_once(tmp_path: Path) -> None:
         ("missing_file", "feature/config.py"),
         ("missing_file", "feature/steps.py"),
         ("missing_e2e_test", "feature/tests/test_e2e.py"),
+        ("missing_tests", "feature/tests/test_feature.py"),
         ("name_of_workflow", "feature/workflow.py"),
         ("missing_run", "feature/workflow.py"),
     }
@@ -273,6 +301,13 @@ def test_what_a_module_lacks_is_told_at_once(tmp_path: Path) -> None:
         ({"workflow": WHOLE["workflow"].replace("def feature_w", "def main_w")}, "name_of_workflow"),
         (
             {"cli": "import click\n@click.command()\ndef run_cmd(background):\n    return 1\n"},
+            "option_dropped",
+        ),
+        (
+            {
+                "workflow": WHOLE["workflow"].replace("background=background", "background=False")
+                + "    assert priority is None\n"
+            },
             "option_dropped",
         ),
         (
@@ -329,3 +364,18 @@ def test_tables_without_a_migration_are_told(tmp_path: Path) -> None:
         name="Item", bases="TenantMixin, ", table='__tablename__ = "feature_items"', field="pass"
     )
     assert codes(module(tmp_path, **WHOLE, models=models)) == ["missing_migration"]
+
+
+def test_a_table_outside_of_models_is_told(tmp_path: Path) -> None:
+    table = TABLE.format(
+        name="Item", bases="TenantMixin, ", table='__tablename__ = "feature_items"', field="pass"
+    )
+    findings = module(tmp_path, **WHOLE, utils=table, migrations__versions__one="")
+    assert codes(findings) == ["table_elsewhere"]
+
+
+def test_a_folder_that_is_not_in_snake_case_is_told(tmp_path: Path) -> None:
+    (tmp_path / "MyFeature").mkdir()
+    findings = check_target(Target("MyFeature", tmp_path / "MyFeature", Path("MyFeature")))
+    (found,) = [item for item in findings if item.code == "name_of_folder"]
+    assert found.remedy == "rename it to 'my_feature'"

@@ -125,10 +125,15 @@ class Index:
             "kurt.core.EmbeddingStep()",
         }
 
+    def is_save(self, name: str) -> bool:
+        """Whether calling this stores rows in a transaction: `<SaveStep>.run`."""
+        base, _, method = name.rpartition(".")
+        return method == "run" and self.made_of(base) == "kurt.core.SaveStep()"
+
     def made_of(self, name: str) -> str:
         """The call that made an object: `kurt.core.LLMStep()`."""
         made = self.objects.get(name, name)
-        for step in ("LLMStep", "EmbeddingStep"):
+        for step in ("LLMStep", "EmbeddingStep", "SaveStep"):
             if made.startswith("kurt.core.") and made.endswith(f".{step}()"):
                 return f"kurt.core.{step}()"
         return made

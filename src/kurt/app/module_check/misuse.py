@@ -78,7 +78,18 @@ def _outside(index: Index, item: Reached, name: str) -> _Fault | None:
             f"{item.said} calls DBOS.{short}, which only a workflow may do",
             f"call DBOS.{short} in the workflow, before or after the step",
         )
+    if item.role == STEP and index.is_save(name):
+        return _transaction_in_step(item, _tail(name))
     return _called_from(index.functions.get(name), item)
+
+
+def _transaction_in_step(item: Reached, name: str) -> _Fault:
+    return _Fault(
+        "transaction_in_step",
+        f"{item.said} calls the transaction {name!r}: its rows and the step's checkpoint are not saved together",
+        f"let the step return the rows and call {name}(rows) in the workflow",
+        WARNING,
+    )
 
 
 def _called_from(called: Part | None, item: Reached) -> _Fault | None:
@@ -87,12 +98,7 @@ def _called_from(called: Part | None, item: Reached) -> _Fault | None:
         return None
     name = called.node.name
     if called.role == TRANSACTION and item.role == STEP:
-        return _Fault(
-            "transaction_in_step",
-            f"{item.said} calls the transaction {name!r}: its rows and the step's checkpoint are not saved together",
-            f"let the step return the rows and call {name}(rows) in the workflow",
-            WARNING,
-        )
+        return _transaction_in_step(item, name)
     if called.role == STEP and item.role == TRANSACTION:
         return _Fault(
             "step_in_transaction",

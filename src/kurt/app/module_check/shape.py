@@ -43,6 +43,14 @@ def _files(index: Index, home: Path, package: str, shown: Path) -> Iterator[Find
         if not (home / name).is_file():
             message = f"there is no {name}"
             yield Finding("missing_file", message, create, str(shown / name), severity=severity)
+    if not any(path.name != "test_e2e.py" for path in (home / "tests").glob("test_*.py")):
+        yield Finding(
+            "missing_tests",
+            f"there are no tests of the parts in tests/test_{package}.py",
+            "test the config, the model steps with mock_llm, and the helpers",
+            str(shown / "tests" / f"test_{package}.py"),
+            severity=WARNING,
+        )
     if not _has_end_to_end_test(index, package):
         yield Finding(
             "missing_e2e_test",

@@ -14,6 +14,12 @@ def tables(sources: list[Source], home: Path, *, package: str, shown: Path) -> I
     """What is unusual or missing in the module's tables; all of these are warnings."""
     found = [(source, node) for source in sources for node in _tables_in(source)]
     for source, node in found:
+        if source.part != "models":
+            text = (
+                f"the table of {node.name} is not in models.py, where `kurt db revision --autogenerate` looks"
+            )
+            place = at(source.shown, node)
+            yield Finding("table_elsewhere", text, "move the class to models.py", *place, severity=WARNING)
         for code, message, remedy, place in _in_table(node, package):
             yield Finding(code, message, remedy, *at(source.shown, place), severity=WARNING)
     if found and not any((home / "migrations" / "versions").glob("*.py")):
