@@ -79,8 +79,9 @@ class _Relay:
 
     def _show_tracked(self) -> None:
         """Show how far those steps are that tell of themselves; none can have begun before their module is there."""
-        tracking = sys.modules.get("kurt.core.tracking")
-        for step in tracking.progress_of(self._run_id) if tracking is not None else ():
+        # Another thread may be in the middle of importing it.
+        progress_of = getattr(sys.modules.get("kurt.core.tracking"), "progress_of", None)
+        for step in progress_of(self._run_id) if progress_of is not None else ():
             if self._shown.get(step.name) != step.last_timestamp:
                 self._shown[step.name] = step.last_timestamp
                 self._view.on_tracked(step.to_json())
