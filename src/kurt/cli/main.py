@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, Lazy] = {
     "init": Lazy("kurt.cli.init:init_cmd", "Make a folder a Kurt project."),
     "workflows": Lazy("kurt.cli.workflows:workflows_group", "Run workflows, watch and steer their runs."),
+    "content": Lazy("kurt.cli.content:content_group", "Find, fetch, list and search documents."),
     "worker": Lazy("kurt.cli.worker:worker_group", "Start, list and stop workers."),
     "queues": Lazy("kurt.cli.queues:queues_group", "Create, list, change and delete queues."),
     "db": Lazy("kurt.cli.db:db_group", "Look after the schema of the project's database."),

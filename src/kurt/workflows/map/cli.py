@@ -1,0 +1,162 @@
+"""`kurt content map`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kurt.cli.command import command
+from kurt.cli.options import add_background_options
+
+from .config import WEB_METHODS
+
+_SHOWN = 20
+"""Documents that people are shown; all of them are in `kurt content list`."""
+
+
+def _source_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where to look."""
+    options = [
+        click.argument("url", required=False),
+        click.option(
+            "--folder",
+            type=click.Path(exists=True, file_okay=False),
+            help="Search this folder: md, mdx, html, ipynb, txt, pdf, docx.",
+        ),
+        click.option("--cms", metavar="PLATFORM[:INSTANCE]", help="Search this CMS, such as sanity:prod."),
+        click.option("--full", "full_sync", is_flag=True, help="List the CMS from the beginning."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _web_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How to look on a site."""
+    options = [
+        click.option(
+            "--method",
+            "discovery_method",
+            type=click.Choice(WEB_METHODS),
+            help="How to look for pages.  [default: auto: sitemaps, feeds, llms.txt, then links]",
+        ),
+        click.option("--sitemap-path", metavar="PATH", help="The sitemap, where it is in no usual place."),
+        click.option(
+            "--max-depth", type=click.IntRange(0, 100), help="Links from the start to the farthest page."
+        ),
+        click.option("--allow-subdomains", is_flag=True, help="Take pages of the site's other hosts too."),
+        click.option("--allow-external", is_flag=True, help="Take pages of all hosts."),
+        click.option(
+            "--allow-private", is_flag=True, help="Let the site have an address that is not public."
+        ),
+        click.option(
+            "--respect-robots/--ignore-robots",
+            default=True,
+            help="Whether robots.txt is kept.  [default: it is]",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _config(params: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the config that parameters of the command give."""
+    platform, _, instance = (params["cms"] or "").partition(":")
+    given = {
+        "source_url": params["url"],
+        "source_folder": params["folder"],
+        "cms_platform": platform or None,
+        "cms_instance": instance or None,
+        "discovery_method": params["discovery_method"] or "auto",
+        "include_patterns": list(params["include"]),
+        "exclude_patterns": list(params["exclude"]),
+    }
+    same = ("sitemap_path", "max_depth", "max_pages", "allow_subdomains", "allow_external", "allow_private")
+    return {**given, **{name: params[name] for name in (*same, "respect_robots", "full_sync", "dry_run")}}
+
+
+def _starts(params: dict[str, Any]) -> Any:
+    """The run that the command executes."""
+    from kurt.engine.starts import RunStart  # noqa: PLC0415 - only steps of a workflow ask
+
+    misplaced = {
+        name: "remove it: the step waits for the run, which takes no place in a queue"
+        for name in ("background", "priority")
+        if params.get(name)
+    }
+    return RunStart(
+        workflow="map", inputs=_config(params), misplaced=misplaced, elsewhere=params["background"] is True
+    )
+
+
+def _view(result: Any) -> list[str]:
+    """What was found, for people."""
+    if "documents_discovered" not in result:
+        run_id = result.get("run_id") or result["workflow_id"]
+        return [f"Workflow started: {run_id}", f"Follow: kurt workflows follow {run_id}"]
+    rows = [(row["status"], row["uri"], row["title"] or "") for row in result["rows"]]
+    rows += [("error", fault["uri"], fault["error"]) for fault in result["errors"]]
+    lines = [f"{status:<10}  {uri}  {text}".rstrip() for status, uri, text in rows[:_SHOWN]]
+    if len(rows) > _SHOWN:
+        lines.append(f"... and {len(rows) - _SHOWN:,} more: kurt content list")
+    return [*lines, _summary(result)]
+
+
+def _summary(result: Mapping[str, Any]) -> str:
+    counted = (
+        ("documents_discovered", "new"),
+        ("documents_existing", "known"),
+        ("documents_changed", "changed"),
+        ("documents_renamed", "renamed"),
+        ("documents_gone", "gone"),
+        ("documents_errors", "errors"),
+    )
+    always = ("new", "known")
+    parts = [f"{result[key]:,} {word}" for key, word in counted if result[key] or word in always]
+    text = f"{result['total']:,} documents by {result['discovery_method']}: {', '.join(parts)}"
+    if result["truncated"]:
+        text += "; there are more (--max-pages, --max-depth)"
+    return f"{text}; nothing was stored (--dry-run)" if result["dry_run"] else text
+
+
+@command(
+    "map",
+    view=_view,
+    starts_run=_starts,
+    epilog="kurt content map https://docs.example.com --include '*/guides/*' --max-pages 500\n"
+    "kurt content map --folder ./notes\n"
+    "kurt content map --cms sanity:prod --background",
+)
+@_source_options
+@click.option(
+    "--include", multiple=True, metavar="PATTERN", help="Only addresses that fit: a glob, or re:EXPRESSION."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="No addresses that fit; may be repeated too."
+)
+@click.option(
+    "--max-pages",
+    "--limit",
+    "max_pages",
+    type=click.IntRange(1, 1_000_000),
+    help="No more documents than this.",
+)
+@_web_options
+@add_background_options()
+def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
+    """Find the documents of a site, a folder or a CMS, and note them."""
+    from kurt.cli.content_runs import checked, one_of, run_content  # noqa: PLC0415 - commands import what they need when they run
+
+    from .config import MapConfig  # noqa: PLC0415 - as above
+    from .workflow import run_map  # noqa: PLC0415 - as above
+
+    sources = {"URL": params["url"], "--folder": params["folder"], "--cms": params["cms"]}
+    one_of(sources, "kurt content map https://docs.example.com, or --folder PATH, or --cms PLATFORM:INSTANCE")
+    inputs = checked(MapConfig, _config(params))
+    if inputs["source_folder"] is not None:
+        inputs["source_folder"] = str(Path(inputs["source_folder"]).absolute())
+    return run_content("map", run_map, inputs, background=background, priority=priority)
