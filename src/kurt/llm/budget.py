@@ -220,7 +220,7 @@ class Ledger:
             if self.books.unpriced is not None:
                 raise _unpriced(self.books.unpriced)
             if self.usd >= budget.usd:
-                raise _spent(budget, f"${self.usd:.4f} of ${budget.usd:.2f} are spent")
+                raise _spent(budget, f"${self.usd:.4f} of {_dollars(budget.usd)} are spent")
         if budget.tokens is not None and self.tokens >= budget.tokens:
             raise _spent(budget, f"{self.tokens:,} of {budget.tokens:,} tokens are used")
 
@@ -236,6 +236,10 @@ class Ledger:
             None if budget.usd is None else max(0.0, budget.usd - self.usd),
             None if budget.tokens is None else max(0, budget.tokens - self.tokens),
         )
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount == round(amount, 2) else f"${amount:.4f}"
 
 
 def _spent(budget: Budget, what: str) -> BudgetSpentError:
