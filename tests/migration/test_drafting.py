@@ -178,7 +178,14 @@ def test_kurt_s_own_models_are_what_its_revisions_make(project: Project, engine:
     migrate.ensure_schema(project.settings)
     found = sa.inspect(engine)
     ours = tables_of(kurt.db.models.__name__)
-    assert ours == {"documents", "llm_traces", "llm_cache", "llm_limits"}
+    assert ours == {
+        "documents",
+        "content_passages",
+        "content_vectors",
+        "llm_traces",
+        "llm_cache",
+        "llm_limits",
+    }
     for name in ours:
         table = SQLModel.metadata.tables[name]
         columns = {column["name"]: bool(column["nullable"]) for column in found.get_columns(name)}

@@ -143,6 +143,7 @@ def test_a_database_of_each_revision_is_upgraded_with_its_data(
     kept = {
         "20261121_002": "llm_traces",
         "20261121_003": "documents",
+        "20261121_005": "content_passages",
     }
     for revision, table in kept.items():
         assert rows(engine, f"SELECT count(*) FROM {table}") == [(int(revision in written),)]

@@ -13,6 +13,8 @@ from kurt.db.tenant import current_tenant
 
 __all__ = [
     "ConfidenceMixin",
+    "ContentPassage",
+    "ContentVector",
     "Document",
     "EmbeddingMixin",
     "LLMCache",
@@ -144,6 +146,46 @@ class Document(TimestampMixin, TenantMixin, table=True):
     etag: str | None = None
     last_modified: str | None = None
     error: str | None = None
+
+
+class ContentPassage(SQLModel, table=True):
+    """A part of a document's text, as searches find and show it; the index of its words is the database's own.
+
+    Attributes:
+        id: its number.
+        document_id: the document.
+        position: its place in the document, from 0.
+        title: the document's title.
+        heading: the heading that it stands under.
+        text: its Markdown.
+    """
+
+    __tablename__: ClassVar[Any] = "content_passages"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_NUMBER)
+    document_id: str = Field(foreign_key="documents.id", ondelete="CASCADE", index=True)
+    position: int
+    title: str | None = None
+    heading: str | None = None
+    text: str
+
+
+class ContentVector(SQLModel, table=True):
+    """The vector of a text, made by one model; documents with the same text share it.
+
+    Attributes:
+        content_hash: SHA-256 of the text.
+        model: what made it.
+        vector: 32-bit floats, of length 1.
+        created_at: when it was made.
+    """
+
+    __tablename__: ClassVar[Any] = "content_vectors"
+
+    content_hash: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    vector: bytes
+    created_at: datetime = Field(default_factory=utc_now, sa_type=_MOMENT)
 
 
 class LLMTrace(SQLModel, table=True):

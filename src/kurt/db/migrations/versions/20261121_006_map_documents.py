@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261121_006"
-down_revision = "20261121_004"
+down_revision = "20261121_005"
 branch_labels = None
 depends_on = None
 
