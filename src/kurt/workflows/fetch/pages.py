@@ -1,0 +1,141 @@
+"""`extract_page`: the only place that turns a page into Markdown and metadata."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from trafilatura.core import bare_extraction
+from trafilatura.settings import Document
+from trafilatura.utils import load_html
+from trafilatura.xml import xmltotxt
+
+from kurt.errors import DataError
+from kurt.workflows.fetch import rendering, subtrees
+from kurt.workflows.fetch.charsets import decode
+from kurt.workflows.fetch.metadata import Metadata, read_metadata
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # a page without text is our own error
+logging.getLogger("htmldate").setLevel(logging.CRITICAL)
+
+_FORUM_TYPES = frozenset({"discussionforumposting", "qapage", "question"})
+_FORUM_MAKERS = (
+    "discourse",
+    "phpbb",
+    "vbulletin",
+    "xenforo",
+    "mybb",
+    "flarum",
+    "invision",
+    "simple machines",
+)
+
+
+class NoTextError(DataError):
+    """The page has no main text."""
+
+    code = "no_text"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as a document.
+
+    Attributes:
+        markdown: its main text.
+        title: its title.
+        author: who wrote it, several joined by `; `.
+        published: the day or the moment, ISO 8601.
+        language: ISO 639.
+        description: its summary of itself.
+        canonical: the address that it calls its own.
+    """
+
+    markdown: str
+    title: str | None = None
+    author: str | None = None
+    published: str | None = None
+    language: str | None = None
+    description: str | None = None
+    canonical: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The page as JSON."""
+        return asdict(self)
+
+
+def extract_page(html: bytes, *, url: str, charset: str | None = None) -> Page:
+    """Turn a page into Markdown and what it says about itself. Pure: the same bytes give the same page.
+
+    The text is what trafilatura takes for the main text. Where that part of the page has code, tables or headings which
+    the text lost, the part itself is rendered in its place.
+
+    Args:
+        html: the page as it was sent.
+        url: its address, for relative links.
+        charset: the character set that the server names.
+
+    Raises:
+        NoTextError: it has no text, or is no HTML.
+    """
+    tree = load_html(decode(html, charset))
+    if tree is None:
+        raise NoTextError("the page is no HTML")
+    subtrees.drop_permalinks(tree)
+    facts = read_metadata(tree, url)
+    technical = subtrees.is_technical(tree)
+    found = bare_extraction(
+        tree,
+        url=url,
+        fast=technical,  # its text only has to show where it stands
+        output_format="markdown",
+        include_comments=False,
+        include_formatting=True,
+        include_links=True,
+        include_tables=True,
+    )
+    if not isinstance(found, Document) or not (found.raw_text or "").strip():
+        raise NoTextError
+    markdown = None if _is_forum(tree, facts) else _structured(tree, found, url, technical=technical)
+    if markdown is None:
+        markdown = _plain(found)
+    return Page(
+        markdown=markdown,
+        title=facts.title,
+        author=facts.author,
+        published=facts.published,
+        language=facts.language,
+        description=facts.description,
+        canonical=facts.canonical,
+    )
+
+
+def _plain(found: Document) -> str:
+    return rendering.tidy(xmltotxt(found.body, include_formatting=True))
+
+
+def _structured(tree: HtmlElement, found: Document, url: str, *, technical: bool) -> str | None:
+    """The part of the page that holds the text, if it has more structure than the text; else None."""
+    text = found.raw_text or ""
+    subtrees.prune(tree)
+    part = subtrees.find_part(tree, text)
+    if part is None:
+        return None
+    if technical and subtrees.is_technical(part):
+        part = subtrees.with_heading(part, text)
+    elif not subtrees.has_more(part, text, _plain(found)):
+        return None
+    rendered = rendering.render(part, url)
+    return rendered if subtrees.holds(rendered, text) else None
+
+
+def _is_forum(tree: HtmlElement, facts: Metadata) -> bool:
+    """Whether the page is a discussion: its posts are apart in the tree, with much between them."""
+    if facts.types & _FORUM_TYPES:
+        return True
+    makers = [(element.get("content") or "").lower() for element in tree.xpath("//meta[@name='generator']")]
+    return any(name in maker for maker in makers for name in _FORUM_MAKERS)
