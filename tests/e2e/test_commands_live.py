@@ -96,12 +96,12 @@ def test_ctrl_c_leaves_a_followed_run_alone(language: Language) -> None:
     language.client.cancel(run_id)
 
 
-def interrupt(language: Language, *, times: int = 1) -> threading.Thread:
-    """Press Ctrl-C as soon as the step `slow` works, and again once the run is cancelled."""
+def interrupt(language: Language, name: str, *, times: int = 1) -> threading.Thread:
+    """Press Ctrl-C as soon as a step of this workflow has made a file of its name, and again once the run is cancelled."""
 
     def work() -> None:
-        wait_until((language.root / "begun").exists, 30, what="the slow step")
-        (run,) = language.client.list(name="stopped")
+        wait_until((language.root / name).exists, 30, what="the slow step")
+        (run,) = language.client.list(name=name)
         assert run.executor_id
         for press in range(times):
             if press:
@@ -119,10 +119,10 @@ def test_ctrl_c_cancels_a_run_of_this_terminal(language: Language, home: Path) -
     name = language.write("""
         name: stopped
         steps:
-          - {name: slow, type: run, command: 'touch begun; sleep 300'}
+          - {name: slow, type: run, command: 'touch stopped; sleep 300'}
           - {name: last, type: run, command: [echo]}
         """)
-    thread = interrupt(language)
+    thread = interrupt(language, "stopped")
     lines, text, code = on_terminal(language, home, "workflows", "run", name)
     thread.join()
     assert code == 130
@@ -140,18 +140,18 @@ def test_ctrl_c_cancels_a_run_of_this_terminal(language: Language, home: Path) -
 
 def test_ctrl_c_twice_leaves_at_once_and_the_terminal_as_it_was(language: Language, home: Path) -> None:
     (language.root / "stubborn.py").write_text(
-        "import pathlib, time\n\ndef work():\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
+        "import pathlib, time\n\ndef work():\n    pathlib.Path('left').touch()\n    time.sleep(60)\n"
     )
     name = language.write(
-        "name: stopped\nsteps: [{name: slow, type: python, call: 'stubborn:work', isolate: false}]\n"
+        "name: left\nsteps: [{name: slow, type: python, call: 'stubborn:work', isolate: false}]\n"
     )
-    thread = interrupt(language, times=2)
+    thread = interrupt(language, "left", times=2)
     begun = time.monotonic()
     lines, text, code = on_terminal(language, home, "workflows", "run", name)
     thread.join()
     assert code == 130
     assert time.monotonic() - begun < 50, "the step did not have to end"
-    (run,) = language.client.list(name="stopped")
+    (run,) = language.client.list(name="left")
     assert run.status == "cancelled"
     assert lines[-1] == f"left at once; to go on: kurt workflows resume {run.id}"
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
