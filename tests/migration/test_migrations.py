@@ -109,6 +109,7 @@ DATA = {
     "20261121_003": "INSERT INTO documents (id, uri, created_at, updated_at)"
     " VALUES ('doc-1', 'https://example.com/', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
     "20261121_004": "INSERT INTO llm_limits VALUES ('rate', '{}', '2026-01-01 00:00:00')",
+    "20261121_005": "INSERT INTO content_passages (document_id, position, text) VALUES ('doc-1', 0, 'words')",
     "20261121_006": "INSERT INTO map_documents"
     " (id, document_id, workflow_id, uri, source, discovery_method, status, created_at, updated_at)"
     " VALUES ('doc-1', 'doc-1', 'r', 'https://example.com/', 'https://example.com/', 'sitemap', 'DISCOVERED',"
@@ -118,7 +119,7 @@ DATA = {
 
 OURS = {
     *("kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"),
-    *("map_documents", "map_sources"),
+    *("content_passages", "content_vectors", "map_documents", "map_sources"),
 }
 """All of Kurt's own tables."""
 
