@@ -190,7 +190,7 @@ class FunctionCaller:
         if self.ledger is not None and metrics != Metrics():
             cost = Cost(metrics.cost, source="provider" if metrics.cost is not None else None)
             self.ledger.add(metrics.model or "llm_fn", cost, Usage(metrics.tokens_in, metrics.tokens_out))
-        await self._traces.function_attempt(index, number, prompt, started_at, metrics, error)
+        await self._traces.function_attempt(index, number, prompt, started_at, metrics, error or fields)
         return fields, metrics, error
 
     def _as_model_error(self, error: Exception) -> ModelError:

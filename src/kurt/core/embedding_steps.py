@@ -16,7 +16,7 @@ from kurt.core.origin import calling_module
 from kurt.core.prompts import text_of
 from kurt.core.row_traces import RowTraces, labels_of
 from kurt.core.rows import FAILED, KIND, SUCCEEDED, Rows, draw
-from kurt.core.tracking import WorkflowTracker
+from kurt.core.tracking import ERROR, WorkflowTracker, outcome
 from kurt.errors import UsageError
 from kurt.llm.errors import ModelError
 from kurt.runtime import place, serializer
@@ -153,7 +153,9 @@ class _Call:
 
     def _end(self) -> None:
         if self._progress is not None:
-            status = "error" if self._progress.error else "success"
+            status = outcome(self._progress.success, self._progress.error)
+            if self._progress.current < self._progress.total:
+                status = ERROR
             WorkflowTracker(self._batch.run_id if self._batch else None).end_step(
                 self._step.name, status=status
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class StepHooks:
         direct: true for hooks that neither block nor call DBOS, so that they need no thread.
     """
 
-    direct: ClassVar[bool] = False
+    direct: bool = False
 
     def on_start(self, *, step_name: str, total: int, concurrency: int) -> None:
         """The step begins."""

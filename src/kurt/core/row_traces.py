@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 import uuid
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kurt.core.tracing import TraceWriter
     from kurt.llm.types import Attempt, EmbedResponse
     from kurt.runtime.step_batch import StepBatch
+    from kurt.types import JsonObject
 
 _log = logging.getLogger(__name__)
 
@@ -172,16 +174,22 @@ class RowTraces:
         await self._writer.finished(self._row(row, number, prompt, **facts))
 
     async def function_attempt(
-        self, row: int, number: int, prompt: str, started_at: float, metrics: Metrics, error: Exception | None
+        self,
+        row: int,
+        number: int,
+        prompt: str,
+        started_at: float,
+        metrics: Metrics,
+        outcome: JsonObject | Exception,
     ) -> None:
-        """A call of the user's function is over."""
+        """A call of the user's function is over, with the answer's fields or an error."""
         if self._writer is None:
             return
         from kurt.core.calling import text_of_error, type_of_error  # noqa: PLC0415 - the modules know each other
 
         ended_at = time.time()
         facts: dict[str, Any] = {
-            "state": "succeeded" if error is None else "failed",
+            "state": "failed" if isinstance(outcome, Exception) else "succeeded",
             "request_model": self._labels.model or metrics.model,
             "response_model": metrics.model or self._labels.model,
             "tokens_in": metrics.tokens_in,
@@ -195,8 +203,10 @@ class RowTraces:
             "started_at": started_at,
             "ended_at": ended_at,
         }
-        if error is not None:
-            facts |= {"error_type": type_of_error(error), "error": text_of_error(error)}
+        if isinstance(outcome, Exception):
+            facts |= {"error_type": type_of_error(outcome), "error": text_of_error(outcome)}
+        else:
+            facts["response"] = json.dumps(outcome, ensure_ascii=False)
         await self._writer.finished(self._row(row, number, prompt, **facts))
 
 
