@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -186,3 +187,13 @@ def test_concurrency_bounds_the_steps_at_work(
         durability.outputs(kurt, run)
     whats = [mark.what for mark in durability.marks(project)]
     assert whats == ["begin", "end"] * 6
+
+
+def test_a_worker_ends_when_its_project_is_deleted(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil
+) -> None:
+    worker = spawn_kurt("worker", "start", "--grace", "1s", cwd=project)
+    wait_until(lambda: "serves" in worker.stderr, 20, what="the worker")
+    shutil.rmtree(project)
+    assert worker.wait(20) == 0, worker.stderr
+    assert "the folder of the project is gone" in worker.stderr

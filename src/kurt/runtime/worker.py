@@ -21,6 +21,8 @@ from kurt.runtime.engine import open_client
 from kurt.runtime.executor import Executor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kurt.config import Settings
     from kurt.runtime.leases import Lease
     from kurt.runtime.stopping import StopSignals
@@ -74,6 +76,7 @@ class Worker:
         self._on_start = on_start
         self._signals = signals
         self._restart = False
+        self._folder = _identity(settings.root)
         self.executor = Executor(settings, lease, queues=options.queues, resolve=resolve)
 
     def request_restart(self) -> None:
@@ -93,13 +96,16 @@ class Worker:
             self._serve()
         finally:
             self.executor.close(grace=self._options.grace)
-        if self._signals.asked:
+        if self._signals.asked or self._folder_is_gone():
             return False
         return self._restart or self._work_left()
 
     def _serve(self) -> None:
         idle_since = time.monotonic()
         while not self._signals.wait(_LOOK_EVERY):
+            if self._folder_is_gone():
+                _log.warning("the folder of the project is gone: %s", self._settings.root)
+                return
             if self._options.idle_exit is None:
                 continue
             if self._has_work():
@@ -108,6 +114,10 @@ class Worker:
                 _log.info("no work for %g s", self._options.idle_exit)
                 return
         _log.info("takes no more work; steps at work have %g s", self._options.grace)
+
+    def _folder_is_gone(self) -> bool:
+        """Whether somebody has deleted or replaced the project's folder: nothing here could be run any more."""
+        return _identity(self._settings.root) != self._folder
 
     def _has_work(self) -> bool:
         if recovery.active_runs():
@@ -121,6 +131,15 @@ class Worker:
         """Look once more when the lease is gone: whoever enqueued until then saw a live worker and started none."""
         with open_client(self._settings) as client:
             return recovery.work_left(recovery.database_of(client), self._options.queues, self.executor.id)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """The folder itself, not its name; None when it is not there."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def restart_process() -> None:
