@@ -45,6 +45,7 @@ class Finished:
         serialization: how that was written.
         started: when it began, milliseconds since the epoch.
         waiting: is done when it is committed.
+        also: writes rows that are committed with the checkpoint; it may be called again, in a new transaction.
     """
 
     database: SystemDatabase
@@ -56,6 +57,11 @@ class Finished:
     serialization: str
     started: int
     waiting: asyncio.Future[None]
+    also: Callable[[sa.Connection], None] | None = None
+
+
+class _RowsError(Exception):
+    """The rows that belong to a checkpoint cannot be written; the cause says why."""
 
 
 class Recorder:
@@ -97,9 +103,13 @@ Outcome = tuple[Finished, BaseException | None]
 
 
 def _write(steps: list[Finished]) -> list[Outcome]:
-    """Write the checkpoints of one run, together if possible."""
+    """Write the checkpoints of one run, together if possible; one with rows of its own stands or falls alone."""
+    if len(steps) > 1 and any(step.also is not None for step in steps):
+        return [outcome for step in steps for outcome in _write([step])]
     try:
         _insert(steps)
+    except _RowsError as error:
+        return [(steps[0], error.__cause__)]
     except IntegrityError:  # one of them is there already: find out which
         if len(steps) > 1:
             return [outcome for step in steps for outcome in _write([step])]
@@ -123,8 +133,19 @@ def _insert(steps: list[Finished]) -> None:
             if owner is not None:
                 _check_owner(database, connection, run_id, owner)
             connection.execute(sa.insert(database.tables.operation_outputs), rows)
+            for step in steps:
+                _write_rows(connection, step)
 
     write()
+
+
+def _write_rows(connection: sa.Connection, step: Finished) -> None:
+    if step.also is None:
+        return
+    try:
+        step.also(connection)
+    except IntegrityError as error:  # not to be taken for a checkpoint that is there already
+        raise _RowsError from error
 
 
 def _check_owner(database: SystemDatabase, connection: sa.Connection, run_id: str, owner: str) -> None:

@@ -8,6 +8,7 @@ DBOS that is used here.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import time
 from collections.abc import Awaitable, Callable
@@ -126,6 +127,37 @@ class StepBatch:
         step = self._context(self._first + index)
         with EnterDBOSStepCtx({"name": name, "operationType": "step"}, step):
             value = await function()
+        await self._record(index, name, value, started)
+        return value
+
+    async def store(
+        self, index: int, name: str, value: Any, *, started: int, also: Callable[[sa.Connection], None]
+    ) -> None:
+        """Record a value as the step of this index, together with rows of a workflow: both are stored, or neither.
+
+        Args:
+            index: the step.
+            name: its durable name.
+            value: what it gave.
+            started: when it began, milliseconds since the epoch.
+            also: writes the rows, in the caller's context but in another thread; may be called again, in a new
+                transaction.
+
+        Raises:
+            DBOSWorkflowConflictIDError: another execution has taken the run over.
+            DBOSWorkflowCancelledError: the run was cancelled.
+        """
+        context = contextvars.copy_context()
+        await self._record(index, name, value, started, lambda connection: context.run(also, connection))
+
+    async def _record(
+        self,
+        index: int,
+        name: str,
+        value: Any,
+        started: int,
+        also: Callable[[sa.Connection], None] | None = None,
+    ) -> None:
         output, serialization = serialize_value(value, None, self._serializer)
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         record(
@@ -139,10 +171,10 @@ class StepBatch:
                 serialization=serialization,
                 started=started,
                 waiting=waiting,
+                also=also,
             )
         )
         await waiting
-        return value
 
     def _context(self, number: int) -> DBOSContext:
         """What DBOS keeps for the step of a number."""
