@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _DRAIN_LIMIT = 1024 * 1024  # bytes; a pipe holds less, so what comes then was written after the task
 _BLOCK = 64 * 1024
 _END_LIMIT = 2.0  # seconds in which a killed worker is gone
+_MOST_TASKS = 1000  # after which a worker is replaced: what its tasks leave in memory is given back
 
 
 async def call_in_pool(target: str, payload: Json, around: Surroundings, *, root: Path | None = None) -> Json:
@@ -157,11 +158,17 @@ class _Worker:
         self._child = child
         self._link = link
         self._output = output
+        self._tasks = 0
         child.exited.add_done_callback(self._hang_up)
 
     @property
     def alive(self) -> bool:
         return not self._child.exited.done()
+
+    @property
+    def worn(self) -> bool:
+        """Whether it has done enough tasks."""
+        return self._tasks >= _MOST_TASKS
 
     async def do(self, request: _Request) -> dict[str, Any]:
         """Send a task and wait for its reply.
@@ -169,6 +176,7 @@ class _Worker:
         Raises:
             StepError: the worker died.
         """
+        self._tasks += 1
         loop = asyncio.get_running_loop()
         loop.add_reader(self._output, self._pump, request.sink)
         try:
@@ -267,7 +275,7 @@ class _Pool:
         try:
             async with asyncio.timeout(request.limits.timeout):
                 reply = await worker.do(request)
-            healthy = not reply["retire"]
+            healthy = not (reply["retire"] or worker.worn)
         except TimeoutError:
             raise request.timeout() from None
         finally:
