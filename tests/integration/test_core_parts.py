@@ -21,6 +21,7 @@ from kurt.core import (
     TrackingHooks,
     WorkflowTracker,
     bytes_to_embedding,
+    destroy_dbos,
     embedding_step,
     generate_document_embedding,
     generate_embeddings,
@@ -306,3 +307,9 @@ def test_lexical_vectors_are_labelled_so(tmp_kurt_project: Path) -> None:
         run_id = run_workflow(lexical_workflow)
     (call,) = LLMTracer().query(run_id)
     assert (call["provider"], call["cost"], call["workspace_id"]) == ("lexical", 0.0, "acme")
+
+
+def test_a_process_may_begin_and_end_dbos_again(tmp_project: Path, reset_dbos_state: None) -> None:
+    for _ in range(2):
+        assert run_workflow(child_workflow, {})
+        destroy_dbos()

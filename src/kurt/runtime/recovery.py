@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
+from dbos import _dbos  # pyright: ignore[reportPrivateUsage] - no public way to the instance
 from dbos._context import get_local_dbos_context
 from dbos._dbos import _get_dbos_instance, _get_or_create_dbos_registry  # pyright: ignore[reportPrivateUsage] - no public way to the instance
 from dbos._sys_db import db_retry
@@ -49,7 +50,7 @@ def system_database() -> SystemDatabase:
 
 def is_launched() -> bool:
     """Whether this process has launched DBOS."""
-    instance = _get_or_create_dbos_registry().dbos
+    instance = _dbos._dbos_global_instance  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - the registry keeps one that has ended
     return instance is not None and instance._launched  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
 
 

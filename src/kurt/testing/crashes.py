@@ -82,9 +82,7 @@ def crash_after(step: str, workflow: Callable[..., Any], *args: Any, timeout: fl
     order = {
         "step": step,
         "module": workflow.__module__,
-        "file": str(Path(workflow.__code__.co_filename).resolve())
-        if hasattr(workflow, "__code__")
-        else _file(workflow),
+        "file": _file(workflow),
         "function": workflow.__qualname__,
         "args": list(args),
         "run_id": run_id,
@@ -115,10 +113,19 @@ def _file(workflow: Callable[..., Any]) -> str:
 def _main() -> None:
     order = json.loads(sys.stdin.read())
     sys.path[:] = order["path"]
+    _make_workflows_importable()
     function: Any = _module(order["module"], order["file"])
     for part in order["function"].split("."):
         function = getattr(function, part)
     _run(function, order["step"], order["args"], order["run_id"])
+
+
+def _make_workflows_importable() -> None:
+    """The modules of the project have the names that Kurt gives them, as in the process of the test."""
+    from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - only the process that crashes needs it
+    from kurt.config import load_settings  # noqa: PLC0415 - as above
+
+    WorkflowRegistry(load_settings())
 
 
 def _module(name: str, file: str) -> Any:
