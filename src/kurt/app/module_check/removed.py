@@ -70,15 +70,12 @@ def _in_node(source: Source, node: ast.AST) -> Iterator[Finding]:
 
 
 def _queue(source: Source, node: ast.Call) -> Finding:
-    name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else "NAME"
-    limits = [
-        f" --{item.arg} {ast.unparse(item.value)}" for item in node.keywords if item.arg == "concurrency"
-    ]
+    given = [ast.unparse(item) for item in node.args[:1]]
+    given += [f"concurrency={ast.unparse(item.value)}" for item in node.keywords if item.arg == "concurrency"]
     return Finding(
         "removed_queue",
         "Queue(...) raises in DBOS 3: queues are rows of the database",
-        f"create it once with `kurt queues create {name}{''.join(limits)}`, and enqueue with "
-        f'DBOS.enqueue_workflow("{name}", ...)',
+        f"from kurt.runtime import queue, and write queue({', '.join(given)}); its enqueue() is as before",
         *at(source.shown, node),
     )
 
