@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kurt_new.db import managed_session
+from kurt.db import managed_session
 
 # The guide asks by SQLModel's older `session.query()`.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*session.exec:DeprecationWarning")

@@ -50,6 +50,7 @@ def run_content(
     *,
     background: bool,
     priority: int | None,
+    then: Callable[[JsonObject], list[str]] = lambda _: [],
 ) -> Any:
     """Execute a content workflow and give its result, or submit it and give its id.
 
@@ -59,6 +60,7 @@ def run_content(
         inputs: the fields of its config.
         background: put it on a queue and return at once.
         priority: place in the queue, 1 comes first.
+        then: lines about what can be done next with a result, for people.
 
     Returns:
         the workflow's result, in the background `{workflow_id, status: "queued", ...}`.
@@ -78,8 +80,10 @@ def run_content(
     with watched(prepared.name) as watching:
         ended = watching.ended(run_here(settings, prepared, placement, watch=watching.watch))
     shown = outcome(ended)
-    result = ended.outputs if shown.error is None else shown.value
-    return Outcome(result, error=shown.error, closing=shown.closing)
+    if shown.error is not None:
+        return shown
+    result: JsonObject = ended.outputs
+    return Outcome(result, closing=[*shown.closing, *then(result)])
 
 
 def _is_launched() -> bool:

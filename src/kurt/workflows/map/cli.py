@@ -96,7 +96,9 @@ def _starts(params: dict[str, Any]) -> Any:
 def _view(result: Any) -> list[str]:
     """What was found, for people."""
     if "documents_discovered" not in result:
-        run_id = result.get("run_id") or result["workflow_id"]
+        if result.get("status") != "queued":  # it has failed, which is said as an error
+            return []
+        run_id = result["workflow_id"]
         return [f"Workflow started: {run_id}", f"Follow: kurt workflows follow {run_id}"]
     rows = [(row["status"], row["uri"], row["title"] or "") for row in result["rows"]]
     rows += [("error", fault["uri"], fault["error"]) for fault in result["errors"]]
@@ -104,6 +106,11 @@ def _view(result: Any) -> list[str]:
     if len(rows) > _SHOWN:
         lines.append(f"... and {len(rows) - _SHOWN:,} more: kurt content list")
     return [*lines, _summary(result)]
+
+
+def _then(result: Mapping[str, Any]) -> list[str]:
+    """What can be done next."""
+    return ["fetch them: kurt content fetch"] if result["total"] and not result["dry_run"] else []
 
 
 def _summary(result: Mapping[str, Any]) -> str:
@@ -159,4 +166,4 @@ def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
     inputs = checked(MapConfig, _config(params))
     if inputs["source_folder"] is not None:
         inputs["source_folder"] = str(Path(inputs["source_folder"]).absolute())
-    return run_content("map", run_map, inputs, background=background, priority=priority)
+    return run_content("map", run_map, inputs, background=background, priority=priority, then=_then)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kurt.content.patterns import split_patterns
+from kurt.content.patterns import Patterns, split_patterns
 
 Method = Literal["auto", "sitemap", "crawl", "feed", "llms_txt", "folder", "cms"]
 """How documents are looked for."""
@@ -80,6 +80,7 @@ class MapConfig(BaseModel):
             raise ValueError("give one source: source_url, source_folder or cms_platform")
         if self.cms_instance is not None and self.cms_platform is None:
             raise ValueError("cms_instance needs cms_platform")
+        Patterns(self.include_patterns, self.exclude_patterns)  # refuses what it cannot read
         allowed = self._methods()
         if self.discovery_method not in allowed:
             raise ValueError(

@@ -29,7 +29,10 @@ def listed_rows(found: JsonObject) -> list[JsonObject]:
 
 def once(rows: Sequence[JsonObject]) -> list[JsonObject]:
     """Rows with each address once, the first of them."""
-    return list({row["uri"]: row for row in reversed(rows)}.values())[::-1]
+    kept: dict[str, JsonObject] = {}
+    for row in rows:
+        kept.setdefault(row["uri"], row)
+    return list(kept.values())
 
 
 def batches(rows: Sequence[JsonObject], size: int) -> Iterator[list[JsonObject]]:
