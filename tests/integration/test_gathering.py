@@ -81,7 +81,7 @@ def _fresh() -> None:
 
 def make_table() -> None:
     with managed_session() as session:
-        session.execute(sa.text("CREATE TABLE gathered (item INTEGER PRIMARY KEY)"))
+        session.connection().execute(sa.text("CREATE TABLE gathered (item INTEGER PRIMARY KEY)"))
 
 
 def rows(project: Path) -> list[int]:

@@ -1,0 +1,92 @@
+"""What a run of `fetch` is given: the keys of `kurt workflows run fetch --input KEY=VALUE`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from kurt.content.patterns import split_patterns
+
+Engine = Literal["auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms"]
+"""What gets the documents; `auto` goes by where each comes from."""
+
+ENGINES = ("auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms")
+
+State = Literal["discovered", "fetched", "error", "gone"]
+
+
+def _listed(value: Any) -> Any:
+    """A text with commas as the list that it means."""
+    return list(split_patterns(value)) if value is None or isinstance(value, str) else value
+
+
+Words = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class FetchConfig(BaseModel):
+    """Inputs of the workflow; they are checked before anything is done.
+
+    Without any choice all documents are meant that have no text yet, and those whose last fetch failed.
+    """
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt input is refused, not ignored
+
+    ids: Words = Field(default_factory=list, description="Documents, by their ids")
+    url: str | None = Field(default=None, description="A web page, known or not")
+    urls: Words = Field(default_factory=list, description="Several of them")
+    file: str | None = Field(default=None, description="A file, from the project's folder")
+    files: Words = Field(default_factory=list, description="Several of them")
+    include_patterns: Words = Field(
+        default_factory=list, description="Only documents whose address fits one: globs, or re:EXPRESSION"
+    )
+    exclude_patterns: Words = Field(default_factory=list, description="No documents whose address fits one")
+    with_status: list[State] = Field(
+        default_factory=list, description="Only documents in one of these states"
+    )
+    url_contains: str | None = Field(default=None, description="Only documents with this in their address")
+    file_ext: str | None = Field(default=None, description="Only documents whose address ends so")
+    source_type: Literal["url", "file", "cms"] | None = Field(
+        default=None, description="Only documents from such a source"
+    )
+    limit: int | None = Field(default=None, ge=1, description="Fetch no more documents than this")
+    refetch: bool = Field(
+        default=False,
+        description="Ask again for documents whose text is here; what is unchanged is not sent again",
+    )
+    full: bool = Field(default=False, description="Have unchanged documents sent and read again too")
+    engine: Engine = Field(default="auto", description="What gets them")
+    respect_robots: bool = Field(
+        default=True, description="Leave out what the robots.txt of a site disallows"
+    )
+    allow_private: bool = Field(default=False, description="Let servers have addresses that are not public")
+    concurrency: int = Field(default=20, ge=1, le=200, description="Documents at work at once")
+    per_host: int = Field(default=8, ge=1, le=100, description="Requests at once to one server")
+    delay: float = Field(default=0.0, ge=0, le=3600, description="Seconds between two requests to one server")
+    batch_size: int = Field(default=25, ge=1, le=200, description="Documents that are stored together")
+    max_bytes: int = Field(default=20_000_000, ge=1000, description="Largest body, also after decompression")
+    timeout: float = Field(default=60.0, gt=0, le=3600, description="Seconds for one request")
+    page_seconds: float = Field(
+        default=20.0, gt=0, le=600, description="Seconds of processor time for one page"
+    )
+    embed: bool = Field(default=True, description="Make vectors of the texts")
+    embedding_max_chars: int = Field(
+        default=1000, ge=1, description="Characters of a text that its vector is of"
+    )
+    embedding_batch_size: int = Field(default=100, ge=1, description="Texts in one call for vectors")
+    dry_run: bool = Field(default=False, description="Only tell which documents would be fetched")
+
+    @model_validator(mode="after")
+    def _gather(self) -> Self:
+        """One name beside the list of the same is one more in the list."""
+        for one, several in (("url", "urls"), ("file", "files")):
+            value = getattr(self, one)
+            if value is not None:
+                setattr(self, several, list(dict.fromkeys([*getattr(self, several), value])))
+                setattr(self, one, None)
+        return self
+
+    @property
+    def named(self) -> bool:
+        """Whether documents are named one by one."""
+        return bool(self.ids or self.urls or self.files)
