@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from kurt.content.identity import document_id
 from kurt.content.queries import find_document, select_documents, select_ids, stats
 from kurt.content.rows import DISCOVERED, ERROR, FETCHED, GONE, DocumentRef, Fetched, Filter, Found
+from kurt.content.search.vectors import drop_unused
 from kurt.content.tables import DOCUMENTS, groups, insert_into, ours, storable
 from kurt.db.models import utc_now
 from kurt.db.tenant import current_tenant
@@ -119,9 +120,11 @@ def delete_documents(connection: sa.Connection, ids: Sequence[str]) -> list[str]
     paths: list[str] = []
     for some in groups(list(ids)):
         those = sa.and_(DOCUMENTS.c.id.in_(some), ours())
-        kept = sa.select(DOCUMENTS.c.content_path).where(those, DOCUMENTS.c.content_path.is_not(None))
-        paths += connection.execute(kept).scalars()
+        kept = sa.select(DOCUMENTS.c.content_path, DOCUMENTS.c.content_hash)
+        rows = connection.execute(kept.where(those, DOCUMENTS.c.content_path.is_not(None))).all()
+        paths += [row.content_path for row in rows]
         connection.execute(sa.delete(DOCUMENTS).where(those))
+        drop_unused(connection, {row.content_hash for row in rows if row.content_hash})
     return paths
 
 

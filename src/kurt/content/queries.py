@@ -114,7 +114,7 @@ def _rows(connection: sa.Connection, filters: Filter, columns: Sequence[Any]) ->
         raise UsageError(f"there is no state {unknown[0]!r}", hint=f"use one of {', '.join(STATES)}")
     found: list[Any] = []
     for chosen in _chosen(filters):
-        query = sa.select(*columns).where(ours(), *_conditions(filters), *chosen).order_by(DOCUMENTS.c.uri)
+        query = sa.select(*columns).where(ours(), *conditions_of(filters), *chosen).order_by(DOCUMENTS.c.uri)
         if filters.limit is not None and not filters.patterns:
             query = query.limit(filters.limit)
         rows = connection.execute(query).mappings()
@@ -134,7 +134,8 @@ def _chosen(filters: Filter) -> Iterator[list[sa.ColumnElement[bool]]]:
         yield [DOCUMENTS.c.uri.in_(some)]
 
 
-def _conditions(filters: Filter) -> list[sa.ColumnElement[bool]]:
+def conditions_of(filters: Filter) -> list[sa.ColumnElement[bool]]:
+    """What a filter demands of a document, but for ids, URIs and patterns."""
     table = DOCUMENTS.c
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.states:
