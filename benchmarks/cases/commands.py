@@ -25,6 +25,27 @@ def help_text(bench: Bench) -> list[Figure]:
     ]
 
 
+@benchmark("import-core")
+def import_core(bench: Bench) -> list[Figure]:
+    """`import kurt.core` against an interpreter that does nothing."""
+    found = bench.in_turn(
+        {
+            "core": bench.measure_python("-c", "import kurt.core"),
+            "python": bench.measure_python("-c", "pass"),
+        }
+    )
+    return [
+        Figure(
+            what="`import kurt.core`, CPU",
+            value=found["core"].cpu / found["python"].cpu,
+            unit="x",
+            budget=3,
+            against="`python -c pass`",
+            detail={"core_cpu_s": found["core"].cpu, "python_cpu_s": found["python"].cpu},
+        )
+    ]
+
+
 @benchmark("reads")
 def reads(bench: Bench) -> list[Figure]:
     """The commands that look at runs."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
-from benchmarks.measure import Sample, python
+from benchmarks.measure import Sample
 from benchmarks.registry import Figure, benchmark
+from benchmarks.server import model_server
 from benchmarks.workspace import REPOSITORY, Bench
 
 FEW, MANY = 200, 2_200
@@ -17,11 +15,11 @@ FEW, MANY = 200, 2_200
 @benchmark("model-call")
 def model_call(bench: Bench) -> list[Figure]:
     """A call of a model with a schema, limits, a budget, prices and traces, against bare aiohttp, 50 in flight."""
-    with _server(bench) as url:
+    with model_server(bench) as server:
 
         def measure(kind: str, count: int, *more: str) -> Callable[[], Sample]:
             return bench.measure_python(
-                str(REPOSITORY / "benchmarks" / "calls.py"), kind, url, str(count), *more
+                str(REPOSITORY / "benchmarks" / "calls.py"), kind, server.url, str(count), *more
             )
 
         kinds = {
@@ -51,21 +49,3 @@ def _ratio(what: str, value: float, budget: float, detail: dict[str, float]) -> 
     return Figure(
         what=what, value=value, unit="x", budget=budget, against="a bare aiohttp call", detail=detail
     )
-
-
-@contextlib.contextmanager
-def _server(bench: Bench) -> Generator[str]:
-    """The fake model server as a process of its own; gives its address."""
-    process = subprocess.Popen(
-        python("-m", "kurt.testing.model_server"),
-        cwd=bench.root,
-        env=bench.environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.communicate()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import statistics
 import subprocess
-from collections.abc import Generator
 from typing import Any
 
 from benchmarks.measure import python
 from benchmarks.registry import Figure, benchmark
+from benchmarks.server import Server, model_server
 from benchmarks.workspace import REPOSITORY, Bench
 
 ROWS, CONCURRENCY, LATENCY = 1000, 50, 0.02
@@ -22,10 +20,8 @@ MANY = 20_000
 @benchmark("rows")
 def rows(bench: Bench) -> list[Figure]:
     """1,000 rows of 20 ms calls, 50 at once, against a bare DBOS step and a bare aiohttp call for each."""
-    with _model_server(bench) as url:
-        bench.environ |= {"OPENAI_API_KEY": "k", "BENCH_URL": url}
-        with (bench.root / "kurt.config").open("a") as config:
-            config.write(f'\nLLM.BASE_URL="{url}"\nLLM.PRICES="openai/fake=1/2"\n')
+    with model_server(bench, latency=LATENCY) as server:
+        _point_at(bench, server)
         samples: dict[str, list[dict[str, float]]] = {"kurt": [], "bare": []}
         for _ in range(max(3, bench.rounds)):
             samples["kurt"].append(_run(bench, "kurt", ROWS, CONCURRENCY))
@@ -76,6 +72,20 @@ def noop_rows(bench: Bench) -> list[Figure]:
     ]
 
 
+def measured_rows(bench: Bench, server: Server) -> dict[str, float]:
+    """The rows through Kurt alone: medians, as `benchmarks.rows` has them."""
+    _point_at(bench, server)
+    samples = [_run(bench, "kurt", ROWS, CONCURRENCY) for _ in range(3)]
+    return {name: _median(samples, name) for name in samples[0]}
+
+
+def _point_at(bench: Bench, server: Server) -> None:
+    """Let the project's model be the server, at a price."""
+    bench.environ |= {"OPENAI_API_KEY": "k", "BENCH_URL": server.url}
+    with (bench.root / "kurt.config").open("a") as config:
+        config.write(f'\nLLM.BASE_URL="{server.url}"\nLLM.PRICES="openai/fake=1/2"\n')
+
+
 def _median(samples: list[dict[str, float]], name: str) -> float:
     return statistics.median(sample[name] for sample in samples)
 
@@ -93,20 +103,3 @@ def _run(bench: Bench, *argv: Any) -> dict[str, float]:
     if done.returncode:
         raise RuntimeError(f"benchmarks.rows {argv} ended with {done.returncode}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-@contextlib.contextmanager
-def _model_server(bench: Bench) -> Generator[str]:
-    """The fake model in a process of its own; gives its address."""
-    process = subprocess.Popen(
-        python("-m", "kurt.testing.model_server", "--latency", str(LATENCY)),
-        env=bench.environ | {"HOME": os.environ.get("HOME", "/")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(10)
