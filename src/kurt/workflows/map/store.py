@@ -29,6 +29,7 @@ _REPLACED: Final = (
     *("workflow_id", "source", "discovery_method", "status", "depth", "content_hash", "size", "modified"),
     *("moved_from", "error", "updated_at"),
 )
+_FACTS: Final = ("depth", "content_hash", "size", "modified")
 _KEPT: Final = ("document_id", "title")
 """Columns that stay as they are where nothing new is known."""
 
@@ -106,13 +107,19 @@ def save(connection: sa.Connection, rows: Sequence[JsonObject], finding: Finding
     ids = {row["uri"]: refs[row["uri"]].id if row["uri"] in refs else _id(row["uri"]) for row in rows}
     before = _before(connection, list(ids.values()))
     values: list[dict[str, Any]] = []
+    same: list[str] = []
+    marks: list[list[str]] = []
     for row in rows:
-        uri = row["uri"]
-        is_new = uri in refs and refs[uri].is_new
-        status = _status(row, before.get(ids[uri]), is_new=is_new)
-        values.append(_values(row, ids[uri], status, finding))
+        identity, ref = ids[row["uri"]], refs.get(row["uri"])
+        status = _status(row, before.get(identity), is_new=ref is not None and ref.is_new)
+        marks.append([identity, status.value])
+        if status is MapStatus.EXISTING and _is_same(row, before.get(identity)):
+            same.append(identity)
+        else:
+            values.append(_values(row, identity, status, finding))
     _upsert(connection, values)
-    return [[value["id"], value["status"].value] for value in values]
+    _touch(connection, same, finding)
+    return marks
 
 
 def _found(row: JsonObject, source_type: str) -> Found:
@@ -126,7 +133,7 @@ def _id(uri: str) -> str:
 
 def _before(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Any]:
     """What earlier runs said, by id."""
-    columns = [MAP.c[name] for name in ("id", "content_hash", "modified", "status")]
+    columns = [MAP.c[name] for name in ("id", "document_id", "title", "status", *_FACTS)]
     found: dict[str, Any] = {}
     for some in groups(ids):
         found |= {row.id: row for row in connection.execute(sa.select(*columns).where(MAP.c.id.in_(some)))}
@@ -146,6 +153,33 @@ def _status(row: JsonObject, before: Any | None, *, is_new: bool) -> MapStatus:
     return MapStatus.CHANGED if old and new and old != new else MapStatus.EXISTING
 
 
+def _is_same(row: JsonObject, before: Any | None) -> bool:
+    """Whether the row would store again what is stored; a title that is not found this time stays."""
+    if before is None or before.document_id is None:
+        return False
+    title = storable(row.get("title"))
+    return (title is None or title == before.title) and all(
+        row.get(name) == getattr(before, name) for name in _FACTS
+    )
+
+
+def _touch(connection: sa.Connection, ids: Sequence[str], finding: Finding) -> None:
+    """Note that a run has found these rows as they were: quicker than writing all of each again."""
+    for some in groups(ids):
+        change = sa.update(MAP).where(MAP.c.id.in_(some))
+        connection.execute(
+            change.values(
+                workflow_id=finding.workflow_id,
+                source=finding.source,
+                discovery_method=finding.method,
+                status=MapStatus.EXISTING,
+                moved_from=None,
+                error=None,
+                updated_at=utc_now(),
+            )
+        )
+
+
 def _values(row: JsonObject, identity: str, status: MapStatus, finding: Finding) -> dict[str, Any]:
     whose, now = current_tenant(), utc_now()
     error = row.get("error")
@@ -158,7 +192,7 @@ def _values(row: JsonObject, identity: str, status: MapStatus, finding: Finding)
         "discovery_method": finding.method,
         "title": storable(row.get("title")),
         "status": status,
-        **{name: row.get(name) for name in ("depth", "content_hash", "size", "modified", "moved_from")},
+        **{name: row.get(name) for name in (*_FACTS, "moved_from")},
         "error": storable(str(error)[:_LONGEST]) if error else None,
         "user_id": whose.user_id,
         "workspace_id": whose.workspace_id,
