@@ -119,7 +119,9 @@ class DefinitionError(UsageError):
         super().__init__(message or (f"{where} has {count}" if where else f"the workflow has {count}"))
 
     def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "errors": [fault.to_json() for fault in self.faults]}
+        first = next((fault.hint for fault in self.faults if fault.severity == "error" and fault.hint), None)
+        errors = [fault.to_json() for fault in self.faults]
+        return {**super().to_json(), "hint": self.hint or first, "errors": errors}
 
 
 class NotFoundError(KurtError):

@@ -280,7 +280,7 @@ def test_validate_knows_the_workflows_of_the_project(run: Run, files: Path) -> N
 
 def test_validate_a_file_that_is_not_there(run: Run, files: Path) -> None:
     assert "none.yaml" in run("validate", "none.yaml", code=3).stderr
-    assert "no workflow file 'none'" in run("validate", "none", code=3).stderr
+    assert "no workflow 'none'" in run("validate", "none", code=3).stderr
 
 
 # foreach

@@ -104,7 +104,7 @@ def test_a_quoted_merge_key_is_a_key() -> None:
         ("a: {<<: 5}\n", 1, 9, "takes a mapping", "<<: *name"),
         ("a: 1\n--- \nb: 2\n", 2, 1, "more than one", "a file of its own"),
         ("", 1, 1, "empty", "steps:"),
-        ("# only a comment\n", 1, 1, "empty", "steps:"),
+        ("# only a comment\n", 1, 1, "comments only", "steps:"),
         ("a: \x07\n", 1, 4, "control characters", "remove"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no file"):
         read(tmp_path / "none.json")
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="is a folder"):
         read(tmp_path)
 
 

@@ -17,7 +17,7 @@ def runnable(settings: Settings) -> list[dict[str, Any]]:
     found = [
         {"name": path.stem, "kind": "yaml", "source": str(path.relative_to(settings.root))}
         for path in sorted(settings.workflows_dir.glob("*"))
-        if path.suffix in SUFFIXES and not path.stem.endswith(".test")
+        if path.suffix in SUFFIXES and not path.stem.endswith(".test") and path.is_file()
     ]
     found += [
         {"name": module.name, "kind": "python", "source": module.module}

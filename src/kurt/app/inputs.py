@@ -16,7 +16,8 @@ def read_inputs_file(name: str) -> dict[str, Any]:
         InputError: the file cannot be read, or holds no mapping.
         DefinitionError: it is not well formed.
     """
-    from kurt.engine.language.source import decode, read_source  # noqa: PLC0415 - only with --inputs-file
+    from kurt.engine.expressions.references import kind_of  # noqa: PLC0415 - only with --inputs-file
+    from kurt.engine.language.source import decode, read_source  # noqa: PLC0415 - as above
 
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
@@ -27,7 +28,7 @@ def read_inputs_file(name: str) -> dict[str, Any]:
     value = read_source(decode(data, name), name).value
     if not isinstance(value, dict):
         raise InputError(
-            f"{name!r} holds {type(value).__name__}, not a mapping of inputs",
+            f"{name!r} holds {kind_of(value)}, not a mapping of inputs",
             hint="write `name: value` lines",
         )
     return value

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.config import load_settings
 from kurt.db import tenant
-from kurt.errors import CredentialsError, InputError, NotFoundError
+from kurt.errors import CredentialsError, InputError, NotFoundError, UsageError
 from kurt.runtime import names
 from kurt.types import JsonObject
 
 if TYPE_CHECKING:
     from kurt.config import Settings
     from kurt.engine.language.schema import WorkflowDefinition
+    from kurt.errors import KurtError
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -96,12 +97,41 @@ def workflow_file(settings: Settings, target: str) -> Path | None:
         if candidate.is_file():
             return candidate.absolute()
     if path.suffix in SUFFIXES:
-        raise NotFoundError(f"there is no file {target!r}", hint="kurt workflows list --files")
+        raise no_workflow(settings, target)
     for suffix in SUFFIXES:
         candidate = settings.workflows_dir / f"{target}{suffix}"
         if candidate.is_file():
             return candidate
     return None
+
+
+def no_workflow(settings: Settings, target: str) -> KurtError:
+    """The error for a word that names no workflow: what it names, or what it may have been meant for."""
+    from kurt.app.catalogue import runnable  # noqa: PLC0415 - only a mistake needs it
+    from kurt.engine.suggestions import did_you_mean  # noqa: PLC0415 - as above
+
+    path = next((path for path in (Path(target), settings.root / target) if path.is_dir()), None)
+    if path is not None:
+        return UsageError(f"{target!r} is a folder, not a workflow file", hint=_inside(path))
+    known = runnable(settings)
+    otherwise = "kurt workflows list --files, or give the path of a file"
+    if Path(target).suffix in SUFFIXES:
+        hint = did_you_mean(target, [workflow["source"] for workflow in known], "kurt workflows list --files")
+        return NotFoundError(f"there is no file {target!r}", hint=hint)
+    return NotFoundError(
+        f"there is no workflow {target!r}: no file of that name in {settings.workflows_dir}, no Python module",
+        hint=did_you_mean(target, [workflow["name"] for workflow in known], otherwise),
+    )
+
+
+def _inside(folder: Path) -> str:
+    """What to name in place of a folder."""
+    first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
+    if first is not None:
+        return f"name a file in it, such as {first}"
+    if (folder / "workflow.py").is_file():
+        return f"a Python workflow is named without its folder: {folder.name}"
+    return "kurt workflows list --files"
 
 
 def _prepare_file(
@@ -174,10 +204,7 @@ def _prepare_python(
     module = registry.find(target)
     function = registry.function(module, target) if module else None
     if module is None or function is None:
-        raise NotFoundError(
-            f"there is no workflow {target!r}: no file of that name in {settings.workflows_dir}, no Python module",
-            hint="kurt workflows list --files, or give the path of a file",
-        )
+        raise no_workflow(settings, target)
     from kurt.app.module_inputs import check_inputs  # noqa: PLC0415 - files need no Python modules
     from kurt.engine.language.arguments import bind_arguments  # noqa: PLC0415 - as above
     from kurt.runtime.durable import registered_name  # noqa: PLC0415 - loads DBOS

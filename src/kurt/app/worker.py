@@ -65,6 +65,7 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
     lease = open_lease(settings, "worker", {"queues": list(plan.queues), "concurrency": plan.concurrency})
     lease.acquire()
     _log_to(settings.logs_dir / f"{lease.id}.log", detached=plan.detached)
+    _warn_of_mistakes(settings, plan)
     from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - after the lease
     from kurt.engine.interpreter import runner  # noqa: PLC0415 - after the lease
     from kurt.engine.processes import pool  # noqa: PLC0415 - after the lease
@@ -85,6 +86,25 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
         restart_process()
 
 
+def _warn_of_mistakes(settings: Settings, plan: WorkerPlan) -> None:
+    """Say what would let the worker wait for ever; it serves all the same, for code may declare the queue later."""
+    from kurt.runtime.runs import open_reader  # noqa: PLC0415 - after the lease
+
+    log = logging.getLogger("kurt")
+    if not settings.is_project:
+        log.warning(
+            "there is no kurt.config in %s or above it; to make it a project: kurt init", settings.root
+        )
+    with open_reader(settings) as reader:
+        unknown = [name for name in plan.queues if name != names.DEFAULT_QUEUE and not reader.has_queue(name)]
+    for name in unknown:
+        log.warning(
+            "there is no queue %r yet, so no work comes from it; to make it: kurt queues create %s",
+            name,
+            name,
+        )
+
+
 def _announce(executor_id: str) -> None:
     logging.getLogger("kurt").info("worker %s serves", executor_id)
 
@@ -102,7 +122,8 @@ def _log_to(path: Path, *, detached: bool) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    for name in ("dbos", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Supervisor:

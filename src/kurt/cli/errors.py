@@ -92,7 +92,7 @@ def as_kurt_error(error: BaseException, session: Session) -> KurtError:
 
 
 def _from_click(error: click.ClickException, session: Session) -> KurtError:
-    message = error.format_message().strip()
+    message = " ".join(error.format_message().split()).replace("a valid integer range", "a valid integer")
     message = message.removesuffix(".") if message.count(". ") == 0 else message
     if not isinstance(error, click.UsageError):
         return KurtError(message)

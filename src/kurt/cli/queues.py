@@ -9,6 +9,7 @@ import click
 from kurt.cli.command import group
 from kurt.cli.session import current
 from kurt.cli.table import Column, Table
+from kurt.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ def _rate(text: str | None) -> tuple[int, float] | None:
     except ValueError:
         rate = (0, 0.0)
     if rate[0] < 1 or rate[1] <= 0:
-        raise click.BadParameter(f"{text!r} is not a rate; write N/SEC, such as 10/60 for ten a minute")
+        raise UsageError(f"{text!r} is not a rate", hint="write N/SEC, such as 10/60 for ten runs a minute")
     return rate
 
 

@@ -9,6 +9,7 @@ import click
 from kurt.cli.command import group
 from kurt.cli.session import current
 from kurt.cli.table import Column, Table
+from kurt.errors import UsageError
 
 if TYPE_CHECKING:
     from kurt.runtime.leases import ExecutorInfo
@@ -61,7 +62,7 @@ def start_cmd(
 
     settings = current().settings()
     plan = WorkerPlan(
-        queues=[name for name in queues.split(",") if name.strip()],
+        queues=_queue_names(queues),
         concurrency=concurrency or _number(settings.get("WORKER.CONCURRENCY"), 10),
         processes=processes,
         idle_exit=seconds(idle_exit) if idle_exit else None,
@@ -69,6 +70,15 @@ def start_cmd(
         detached=detached,
     )
     start(settings, plan)
+
+
+def _queue_names(text: str) -> list[str]:
+    from kurt.runtime.queues import check_queue_name
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--queues names no queue", hint="leave it out, or write --queues default,reports")
+    return [check_queue_name(name) for name in dict.fromkeys(names)]
 
 
 def _number(value: Any, default: int) -> int:
@@ -99,7 +109,10 @@ def stop_cmd(ids: tuple[str, ...], everyone: bool, no_wait: bool) -> Json:
     from kurt.app.worker import stop
 
     if not ids and not everyone:
-        raise click.UsageError("name the workers, or pass --all")
+        raise UsageError(
+            "it is not said which workers are to stop",
+            hint="kurt worker stop --all, or name some of `kurt worker list`",
+        )
     return [
         _described(worker) for worker in stop(current().settings(), ids, everyone=everyone, wait=not no_wait)
     ]

@@ -41,8 +41,12 @@ def read(path: str | Path, *, format_name: str | None = None, max_bytes: int = M
             )
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {str(path)!r}", hint="check the path") from None
+    except IsADirectoryError:
+        raise DataError(f"{str(path)!r} is a folder", hint="name a file in it") from None
     except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{str(path)!r} cannot be read: {error.strerror}", hint="check the path and its rights"
+        ) from None
 
 
 def read_stream(

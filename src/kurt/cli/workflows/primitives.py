@@ -198,11 +198,11 @@ def validate_cmd(
 
 def _validate_files(targets: tuple[str, ...]) -> Outcome:
     from kurt.app.known_workflows import KnownWorkflows
-    from kurt.app.targets import workflow_file
+    from kurt.app.targets import no_workflow, workflow_file
     from kurt.cli.project import current_settings
     from kurt.engine.language.parser import check_file
     from kurt.engine.registry import kinds
-    from kurt.errors import DefinitionError, NotFoundError
+    from kurt.errors import DefinitionError
 
     settings = current_settings()
     known = kinds(settings.root)
@@ -211,7 +211,7 @@ def _validate_files(targets: tuple[str, ...]) -> Outcome:
     for target in targets:
         file = workflow_file(settings, target)
         if file is None:
-            raise NotFoundError(f"there is no workflow file {target!r}", hint="kurt workflows validate FILE")
+            raise no_workflow(settings, target)
         found = check_file(file, root=settings.root, kinds=known, workflows=workflows)
         faults += found
         if not _errors(found):

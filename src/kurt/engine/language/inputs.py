@@ -36,22 +36,32 @@ def bind_inputs(
         InputError: something is wrong; `causes` holds every fault, `hint` the names that are declared.
     """
     faults: list[str] = []
+    wrong: set[str] = set()
     values = dict(given or {})
-    values.update(_from_texts(definition, texts, faults))
+    values.update(_from_texts(definition, texts, faults, wrong))
+    missing = [name for name, spec in definition.inputs.items() if _is_missing(name, spec, values, wrong)]
+    faults += [f"the input `{name}` is missing" for name in missing]
     bound: JsonObject = {}
     for name, spec in definition.inputs.items():
         bound[name] = _bind(name, spec, values, faults)
     faults += [_unknown(name, definition) for name in values if name not in definition.inputs]
     if faults:
-        raise _error(definition, faults)
+        raise _error(definition, faults, missing)
     return bound
 
 
-def _error(definition: WorkflowDefinition, faults: list[str]) -> InputError:
+def _is_missing(name: str, spec: InputSpec, values: Mapping[str, Json], wrong: set[str]) -> bool:
+    """Whether a required input has no value, not even a wrong one."""
+    return spec.required and not spec.has_default and name not in values and name not in wrong
+
+
+def _error(definition: WorkflowDefinition, faults: list[str], missing: list[str]) -> InputError:
     declared = listing(definition.inputs)
     hint = (
         f"the inputs of {definition.name!r} are {declared}" if definition.inputs else "it declares no inputs"
     )
+    if missing:
+        hint = f"add {' '.join(f'--input {name}=...' for name in missing)}; {hint}"
     if len(faults) == 1:
         return InputError(faults[0], hint=hint)
     return InputError(f"{len(faults)} inputs are wrong", hint=hint, causes=tuple(faults))
@@ -62,19 +72,24 @@ def _unknown(name: str, definition: WorkflowDefinition) -> str:
     return f"there is no input `{name}`" + (f"; {near}" if near else "")
 
 
-def _from_texts(definition: WorkflowDefinition, texts: Iterable[str], faults: list[str]) -> JsonObject:
+def _from_texts(
+    definition: WorkflowDefinition, texts: Iterable[str], faults: list[str], wrong: set[str]
+) -> JsonObject:
+    """The values of `name=value` texts; what is not understood is noted, and its name is added to `wrong`."""
     values: JsonObject = {}
     for text in texts:
         name, separator, value = text.partition("=")
         name = name.strip()
         if not separator or not name:
             faults.append(f"{shown(text)} is not `name=value`")
+            wrong.add(name)
             continue
         spec = definition.inputs.get(name)
         try:
             _add_text(values, name, value, spec)
         except ValueError as error:
             faults.append(f"`{name}`: {error}")
+            wrong.add(name)
     return values
 
 
@@ -136,8 +151,6 @@ def _no_constant(name: str) -> None:
 
 def _bind(name: str, spec: InputSpec, values: Mapping[str, Json], faults: list[str]) -> Json:
     if name not in values or (values[name] is None and spec.type != "any" and not spec.required):
-        if spec.required and not spec.has_default:
-            faults.append(f"the input `{name}` is missing")
         return spec.default
     try:
         return checked(values[name], spec, f"`{name}`")

@@ -15,6 +15,7 @@ from kurt.engine.language.check_scope import ScopeCheck
 from kurt.engine.language.draft import DraftStep
 from kurt.engine.language.drafter import make_draft
 from kurt.engine.language.faults import Report
+from kurt.engine.language.foreign import foreign_fault
 from kurt.engine.language.schema import FROZEN_FORMAT, WorkflowDefinition
 from kurt.engine.language.source import DataPath, decode, read_bytes, read_source
 from kurt.engine.language.started_runs import adopt_runs, read_texts
@@ -134,8 +135,14 @@ class _Loader:
         """The body of one file; its faults, and those of the files that it runs, are noted."""
         try:
             report = Report(read_source(decode(data, name), name))
+            value = report.source.value
+            foreign = None if isinstance(value, dict) and "steps" in value else foreign_fault(data, name)
         except DefinitionError as error:
-            self.faults.extend(error.faults)
+            foreign = foreign_fault(data, name)
+            self.faults.extend(error.faults if foreign is None else [foreign])
+            return None
+        if foreign is not None:
+            self.faults.append(foreign)
             return None
         draft = make_draft(report)
         if draft is not None:

@@ -175,7 +175,7 @@ def read_source(text: str, file: str = "<text>") -> Source:
     try:
         for event in _events(text):
             reader.take(event)
-        return reader.source()
+        return reader.source(is_blank=not text.strip())
     except _StopError as stop:
         raise DefinitionError([*reader.faults, stop.fault]) from None
     except UnicodeEncodeError as error:
@@ -212,11 +212,11 @@ class _Reader:
         self._documents = 0
         self._root: tuple[Any, Node] | None = None
 
-    def source(self) -> Source:
-        """What was read."""
+    def source(self, *, is_blank: bool) -> Source:
+        """What was read; `is_blank` says that the text has not even comments."""
         if self._root is None or self._root[0] is None:
-            fault = Fault("the file is empty", "start with `name:` and `steps:`", self.file, 1, 1)
-            raise _StopError(fault)
+            message = "the file is empty" if is_blank else "the file holds comments only"
+            raise _StopError(Fault(message, "start with `name:` and `steps:`", self.file, 1, 1))
         value, node = self._root
         return Source(value, self.file, node, tuple(self.faults), tuple(self.odd_keys))
 

@@ -28,7 +28,9 @@ def parse_at(text: str, source: str, *, line: int) -> Json:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         where = f"{source}:{line + error.lineno - 1}:{error.colno}"
-        raise DataError(f"{where} is not valid JSON: {_lower(error.msg)}") from None
+        raise DataError(
+            f"{where} is not valid JSON: {_lower(error.msg)}", hint="mend the text at that line and column"
+        ) from None
     except RecursionError:
         raise DataError(f"{source} is nested too deeply") from None
     except ValueError as error:
