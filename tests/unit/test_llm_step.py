@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from kurt.core import CompositeStepHooks, LLMStep, NoopStepHooks, StepHooks, llm_step
 from kurt.errors import UsageError
 from kurt.llm.errors import ModelError, QuotaSpentError
+from kurt.llm.limits import RateLimit
 from kurt.llm.retry import RetryPolicy
 
 
@@ -158,6 +159,10 @@ def test_templates_that_cannot_be_filled_are_refused_when_the_step_is_made() -> 
         make(prompt_template="{content")
     with pytest.raises(UsageError, match="both llm_fn and model"):
         make(model="openai/x")
+    with pytest.raises(UsageError, match="has llm_fn and cache, which is for calls that Kurt makes itself"):
+        make(cache=True)
+    with pytest.raises(UsageError, match="has llm_fn and rate_limit"):
+        make(rate_limit=RateLimit(60))
     with pytest.raises(UsageError, match="not a name of a step"):
         make(name="a.b")
     with pytest.raises(UsageError, match="concurrency of at least 1"):

@@ -115,6 +115,10 @@ class LLMStep:
         self.priority_enabled = priority_enabled
         if llm_fn is not None and model is not None:
             raise UsageError(f"step {name!r} has both llm_fn and model", hint="give one of them")
+        if llm_fn is not None:
+            _refuse_what_a_client_does(
+                name, cache=cache, rate_limit=rate_limit, params=params, completer=completer
+            )
         self.prompt = PromptTemplate(prompt_template, f"step {name!r}")
         if prepare_fn is None:
             self.prompt.check(self.input_columns)
@@ -212,6 +216,20 @@ def checked_name(name: str) -> str:
             f"{name!r} is not a name of a step", hint="use letters, digits, '_' and '-', a letter first"
         )
     return name
+
+
+def _refuse_what_a_client_does(name: str, **given: Any) -> None:
+    """A function of the user's own is called as it is: say so where more is asked for than Kurt can do.
+
+    Raises:
+        UsageError: an argument was given that needs `model`.
+    """
+    for argument, value in given.items():
+        if value:
+            raise UsageError(
+                f"step {name!r} has llm_fn and {argument}, which is for calls that Kurt makes itself",
+                hint="give model='provider/model' in place of llm_fn, or leave it out",
+            )
 
 
 def positive(number: int, name: str, what: str) -> int:
