@@ -113,10 +113,10 @@ def test_a_thousand_rows_survive_a_kill_at_any_moment(
         assert finished["outputs"] == {"states": {}, "errors": {}, "rows": ROWS}
         log = server.log()
         traces = [one for one in rows.traces(project) if one["run_id"] == run_id]
-        books, seen = Books(log[seen:], traces), len(log)
+        books, begun, seen = Books(log[seen:], traces), seen, len(log)
         assert_nothing_is_lost_or_paid_twice(books)
         assert_sums_are_those_of_the_answers(books, kurt.json("workflows", "stats", run_id)["total"])
         print(  # noqa: T201 - what a series came to is to be read
-            f"kill {number} at {moment}: {len(books.calls) - ROWS} calls repeated,"
+            f"seed {chaos.seed}, kill {number} at call {moment - begun}: {len(books.calls) - ROWS} calls repeated,"
             f" {books.of_state('cut').total()} cut, {workflow}"
         )

@@ -206,7 +206,10 @@ class ModelServer:
         if request.path.startswith("/kurt/"):
             return await self._control(request)
         at = time.time()
-        body = json.loads(await request.read() or b"{}")
+        try:
+            body = json.loads(await request.read() or b"{}")
+        except ConnectionError:  # whoever asks was killed in mid-request
+            return web.Response()
         interface = interface_of(request.path)
         arrival = Arrival(
             len(self.arrivals) + 1, at, request.path, str(body.get("model")), interface.prompt(body)
