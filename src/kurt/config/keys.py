@@ -86,6 +86,12 @@ KEYS: tuple[Key, ...] = (
         "Whether the traces of model calls keep prompts and answers; tokens and cost they always keep",
         ("on", "off"),
     ),
+    Key(
+        "OTEL.ENDPOINT",
+        "text",
+        "",
+        "Collector to which spans of model calls go, by OTLP over HTTP; needs kurt[otel]",
+    ),
     Key("USER_ID", "text", "", "Whose runs these are, where several people share a database"),
     Key("WORKSPACE_ID", "text", "", "Which workspace's runs these are, where several share a database"),
     Key(

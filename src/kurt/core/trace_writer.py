@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kurt.config.current import current_settings
+from kurt.core.spans import span_export
 from kurt.core.trace_sql import INSERT, UPSERT, Connection
 from kurt.core.trace_thread import TraceThread
 
@@ -57,6 +58,7 @@ class TraceWriter:
 
     def __init__(self, settings: Settings) -> None:
         self._thread = TraceThread(settings)
+        self._spans = span_export(settings)
 
     async def started(self, row: TraceRow) -> None:
         """Note that an attempt begins; does nothing outside a run, where nobody could continue it."""
@@ -71,10 +73,14 @@ class TraceWriter:
     async def finished(self, row: TraceRow) -> None:
         """Write an attempt that is over, whether `started` was told of it or not."""
         await self._thread.do(UPSERT, row)
+        if self._spans is not None:
+            self._spans.send(row)
 
     def finished_sync(self, row: TraceRow) -> None:
         """See `finished`."""
         self._thread.do_sync(UPSERT, row)
+        if self._spans is not None:
+            self._spans.send(row)
 
     async def mark_cut(self, run_id: str, step: str | None = None, scope: str | None = None) -> int:
         """Say of attempts that began and never ended that they were cut; how many there were.
@@ -129,8 +135,10 @@ class TraceWriter:
         return self._thread.do_sync(_spent(run_id, step, scope, workspace_id, since))
 
     def close(self) -> None:
-        """Write what is waiting and close the connection; a later row opens another."""
+        """Write what is waiting and close the connection; a later row opens another, but sends no span any more."""
         self._thread.close()
+        if self._spans is not None:
+            self._spans.close()
 
 
 _writers: dict[tuple[int, str], TraceWriter] = {}
