@@ -41,6 +41,8 @@ _EMPTY: Final = frozenset(
         "its",
         "me",
         "my",
+        "no",
+        "not",
         "of",
         "on",
         "or",

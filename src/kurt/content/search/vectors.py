@@ -116,6 +116,16 @@ def nearest(
     return heapq.nlargest(limit, (pair for pair in scored if pair[0] > 0))
 
 
+def counts_of_vectors(connection: sa.Connection) -> dict[str, int]:
+    """How many documents have a vector, by model."""
+    joined = DOCUMENTS.join(VECTORS, VECTORS.c.content_hash == DOCUMENTS.c.content_hash)
+    model = VECTORS.c.model
+    query = (
+        sa.select(model, sa.func.count()).select_from(joined).where(ours()).group_by(model).order_by(model)
+    )
+    return {str(name): count for name, count in connection.execute(query)}
+
+
 def drop_unused(connection: sa.Connection, hashes: Collection[str]) -> None:
     """Remove vectors of texts that no document has any more."""
     for some in groups(sorted(hashes)):
