@@ -77,8 +77,14 @@ def test_a_run_elsewhere_is_drawn_too(language: Language, home: Path) -> None:
     assert "shown  running" in text
     assert lines[0].startswith("shown  failed  ")
     assert any(line.split()[:3] == ["✗", "last", "failed"] for line in lines)
+    assert any(line.startswith("✓ pages") and "━  4/4, 1 failed" in line for line in lines)
+    assert "2/4" in text, "bars move"
     assert f"run:          {run_id}" in lines
     assert lines[-1] == f"hint: kurt workflows retry {run_id}"
+    told = language.kurt("workflows", "follow", run_id, code=1).stderr.splitlines()
+    (pages,) = [line for line in told if line.startswith("step pages succeeded in ")]
+    assert pages.endswith(", 4 of 4 items done, 1 failed")
+    assert told[-3:-2] == [f"run {run_id} failed"], "behind its steps"
 
 
 def test_ctrl_c_leaves_a_followed_run_alone(language: Language) -> None:

@@ -25,7 +25,9 @@ COMMANDS: dict[str, Lazy] = {
     "config": Lazy("kurt.cli.config:config_group", "Show the settings of the project."),
     "doctor": Lazy("kurt.cli.doctor:doctor_cmd", "Check the project and say how to mend what is wrong."),
     "gc": Lazy("kurt.cli.gc:gc_cmd", "Remove old finished runs."),
-    "completion": Lazy("kurt.cli.completion:completion_cmd", "Print the completion script of a shell, or install it."),
+    "completion": Lazy(
+        "kurt.cli.completion:completion_cmd", "Print the completion script of a shell, or install it."
+    ),
 }
 """Kurt's own commands; each help line is the command's own, which a test compares."""
 

@@ -121,7 +121,7 @@ def _text(value: Any, kind: str, terminal: bool) -> str:
     if value is None:
         return ""
     if kind == "time":
-        return _time(value, terminal)
+        return time_text(value, terminal=terminal)
     text = value if isinstance(value, str) else str(value)
     return text if text.isprintable() else "".join(map(_printable, text))
 
@@ -133,8 +133,8 @@ def _printable(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _time(value: Any, terminal: bool) -> str:
-    """A point in time, given as an aware datetime or as ISO 8601 text."""
+def time_text(value: Any, *, terminal: bool) -> str:
+    """A point in time, given as an aware datetime or as ISO 8601 text: local on a terminal, else UTC."""
     from datetime import UTC, datetime
 
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -14,6 +14,7 @@ from kurt.app.foreground_watch import Watch
 from kurt.app.reading import stored_log
 from kurt.cli.command import Outcome
 from kurt.cli.session import current
+from kurt.cli.stored_items import StoredItems
 from kurt.errors import KurtError
 from kurt.runtime.logs import follow as follow_log
 from kurt.runtime.logs import log_path
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from kurt.cli.live import LiveView
     from kurt.config import Settings
     from kurt.runtime.log_stream import StoredLog
+    from kurt.runtime.runs import Step
 
 _POLL = 0.25
+_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class _Relay:
@@ -188,6 +191,7 @@ class _Follower:
         self._stored = stored
         self._offset = 0
         self._shown: dict[str, str] = {}
+        self._items = StoredItems(reader)
 
     def run_until_over(self, run: Run) -> Run:
         """Show the run until it is over; how it ended."""
@@ -199,17 +203,39 @@ class _Follower:
             run = self._reader.get(run.id)
 
     def _show(self, run: Run) -> None:
-        self._view.on_run(run.to_json())
+        if not run.is_over:
+            self._view.on_run(run.to_json())
         tracked = self._show_tracked(run)
-        for step in self._reader.steps(run.id):
+        steps = self._reader.steps(run.id)
+        self._items.read(
+            run.id
+        )  # behind the steps: what a step's end says of its items must not be older than it
+        for step in steps:
             if step.path not in tracked and self._shown.get(step.path) != step.status:
-                self._shown[step.path] = step.status
-                facts = step.to_json()
-                shown = ("kind", "attempt", "started_at", "completed_at", "error")
-                self._view.on_step(step.path, step.status, **{name: facts.get(name) for name in shown})
+                self._show_step(step, is_over=run.is_over)
+        for path in self._shown:
+            self._show_items(path)
         lines, self._offset = follow_log(self._log, self._offset)
         for line in [*lines, *self._stored.new_lines()]:
             self._view.on_log(line)
+        if run.is_over:  # its steps first: nothing comes behind the end
+            self._view.on_run(run.to_json())
+
+    def _show_step(self, step: Step, *, is_over: bool) -> None:
+        """Show a step in its new state; the end of a fan-out only when its last count has come, unless none comes."""
+        if step.status in _ENDED and not is_over and self._items.is_behind(step.path):
+            return
+        if step.status in _ENDED:
+            self._show_items(step.path)
+        self._shown[step.path] = step.status
+        facts = step.to_json()
+        shown = ("kind", "attempt", "started_at", "completed_at", "error")
+        self._view.on_step(step.path, step.status, **{name: facts.get(name) for name in shown})
+
+    def _show_items(self, path: str) -> None:
+        """Show how far a fan-out is, if that is news."""
+        if (counts := self._items.news(path)) is not None:
+            self._view.on_items(path, **counts)
 
     def _show_tracked(self, run: Run) -> set[str]:
         """Show how far those steps are that tell of themselves; their names."""

@@ -12,6 +12,7 @@ import click
 
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import run_id_argument
+from kurt.cli.output import hint
 from kurt.cli.session import TABLE, current, current_mode
 from kurt.cli.workflows import views
 
@@ -69,7 +70,12 @@ def list_cmd(files: bool, **filters: Any) -> Json:
         return runnable(settings)
     from kurt.app.reading import list_runs
 
-    return [run.to_json() for run in list_runs(settings, filters)]
+    runs = [run.to_json() for run in list_runs(settings, filters)]
+    if not runs and not settings.is_project:
+        hint(
+            f"there is no kurt.config in {settings.root} or above it; go to a project, or make one: kurt init"
+        )
+    return runs
 
 
 @command("status", view=views.run_lines, epilog="kurt workflows status 01k --format json")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from kurt.cli.run_state import state_text
-from kurt.cli.table import Column, Table
+from kurt.cli.table import Column, Table, time_text
 
 
 def runs_table(runs: list[dict[str, Any]]) -> Table:
@@ -50,14 +51,20 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("queue", run.get("queue")),
         ("priority", run.get("priority") or None),
         ("executor", run.get("executor_id")),
-        ("created", run.get("created_at")),
-        ("started", run.get("started_at")),
-        ("ended", run.get("completed_at")),
+        *((label, _time(run.get(key))) for label, key in _TIMES),
         ("forked from", run.get("forked_from")),
         ("error", _error(run.get("error"))),
         ("hint", (run.get("error") or {}).get("hint")),
     ]
     return [f"{name + ':':<13} {value}" for name, value in shown if value not in (None, "")]
+
+
+_TIMES = (("created", "created_at"), ("started", "started_at"), ("ended", "completed_at"))
+
+
+def _time(moment: str | None) -> str | None:
+    """Local time for somebody at a terminal, who sees it so in lists too; else as it is."""
+    return time_text(moment, terminal=True) if moment and sys.stdout.isatty() else moment
 
 
 def _waiting(waiting_for: dict[str, Any] | None) -> str | None:
