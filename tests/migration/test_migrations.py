@@ -114,12 +114,15 @@ DATA = {
     " (id, document_id, workflow_id, uri, source, discovery_method, status, created_at, updated_at)"
     " VALUES ('doc-1', 'doc-1', 'r', 'https://example.com/', 'https://example.com/', 'sitemap', 'DISCOVERED',"
     " '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "20261121_007": "INSERT INTO fetch_documents"
+    " (id, document_id, workflow_id, engine, status, extractions, created_at, updated_at)"
+    " VALUES ('doc-1', 'doc-1', 'r', 'http', 'FETCHED', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
 }
 """A row for each revision, written when the database has just that revision."""
 
 OURS = {
     *("kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"),
-    *("content_passages", "content_vectors", "map_documents", "map_sources"),
+    *("content_passages", "content_vectors", "map_documents", "map_sources", "fetch_documents"),
 }
 """All of Kurt's own tables."""
 

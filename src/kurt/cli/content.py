@@ -16,6 +16,10 @@ COMMANDS: dict[str, Lazy] = {
     "search": Lazy(f"{_DOCUMENTS}:search_cmd", "Search the texts of documents."),
     "delete": Lazy(f"{_DOCUMENTS}:delete_cmd", "Delete documents with their texts."),
     "stats": Lazy(f"{_DOCUMENTS}:stats_cmd", "Count documents, texts, vectors and errors."),
+    "fetch": Lazy(
+        "kurt.workflows.fetch.cli:fetch_cmd",
+        "Get the texts of documents as Markdown, and make them searchable.",
+    ),
 }
 """The commands; each help line is the command's own."""
 

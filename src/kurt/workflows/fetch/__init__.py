@@ -1,4 +1,4 @@
-"""Workflow `fetch`; each name is loaded when it is first used."""
+"""Workflow `fetch`: get the texts of documents and store them; each name is loaded when it is first used."""
 
 from __future__ import annotations
 
@@ -6,13 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kurt.workflows.fetch.pages import Page, extract_page
+    from .config import FetchConfig
+    from .models import FetchDocument, FetchStatus
+    from .pages import Page, extract_page
+    from .workflow import fetch_workflow, run_fetch
 
-__all__ = ["Page", "extract_page"]
+__all__ = [
+    "FetchConfig",
+    "FetchDocument",
+    "FetchStatus",
+    "Page",
+    "extract_page",
+    "fetch_workflow",
+    "run_fetch",
+]
 
 _HOMES = {
+    "FetchConfig": ".config",
+    "FetchDocument": ".models",
+    "FetchStatus": ".models",
     "Page": ".pages",
     "extract_page": ".pages",
+    "fetch_workflow": ".workflow",
+    "run_fetch": ".workflow",
 }
 """Where each name is defined."""
 

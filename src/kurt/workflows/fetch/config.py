@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -24,6 +25,43 @@ def _listed(value: Any) -> Any:
 Words = Annotated[list[str], BeforeValidator(_listed)]
 
 
+def _named(value: Any) -> Any:
+    """A list of names; None, which is no choice, stays: an empty list chooses nothing."""
+    return None if value is None else _listed(value)
+
+
+Names = Annotated[list[str] | None, BeforeValidator(_named)]
+
+
+def name_of(document: Any) -> str:
+    """The id or the address of what stands for a document: one of them, or a row that has one.
+
+    Raises:
+        ValueError: it stands for none.
+    """
+    if isinstance(document, str):
+        return document
+    for name in ("id", "document_id", "uri", "url"):
+        value = document.get(name) if isinstance(document, Mapping) else getattr(document, name, None)
+        if value:
+            return str(value)
+    raise ValueError(f"{document!r} is no document: give ids, addresses, or rows with `id` or `uri`")
+
+
+def _documents(value: Any) -> Any:
+    """Names of documents, however they are given."""
+    if value is None:
+        return None
+    single = isinstance(value, (str, Mapping)) or hasattr(value, "uri")
+    return [name_of(one) for one in ([value] if single else value)]
+
+
+def _field_for(name: str) -> str:
+    if name.startswith(("http://", "https://")):
+        return "urls"
+    return "files" if name.startswith("file:") else "ids"
+
+
 class FetchConfig(BaseModel):
     """Inputs of the workflow; they are checked before anything is done.
 
@@ -32,11 +70,14 @@ class FetchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")  # a misspelt input is refused, not ignored
 
-    ids: Words = Field(default_factory=list, description="Documents, by their ids")
+    documents: Annotated[list[str] | None, BeforeValidator(_documents)] = Field(
+        default=None, description="Documents: ids, addresses, or rows such as those of `map`"
+    )
+    ids: Names = Field(default=None, description="Documents, by their ids")
     url: str | None = Field(default=None, description="A web page, known or not")
-    urls: Words = Field(default_factory=list, description="Several of them")
+    urls: Names = Field(default=None, description="Several of them")
     file: str | None = Field(default=None, description="A file, from the project's folder")
-    files: Words = Field(default_factory=list, description="Several of them")
+    files: Names = Field(default=None, description="Several of them")
     include_patterns: Words = Field(
         default_factory=list, description="Only documents whose address fits one: globs, or re:EXPRESSION"
     )
@@ -78,15 +119,22 @@ class FetchConfig(BaseModel):
 
     @model_validator(mode="after")
     def _gather(self) -> Self:
-        """One name beside the list of the same is one more in the list."""
+        """All names in the three lists."""
+        for name in self.documents or ():
+            self._add(_field_for(name), name)
+        if self.documents is not None and not self.named:
+            self.ids = []
+        self.documents = None
         for one, several in (("url", "urls"), ("file", "files")):
-            value = getattr(self, one)
-            if value is not None:
-                setattr(self, several, list(dict.fromkeys([*getattr(self, several), value])))
+            if (value := getattr(self, one)) is not None:
+                self._add(several, value)
                 setattr(self, one, None)
         return self
+
+    def _add(self, field: str, name: str) -> None:
+        setattr(self, field, list(dict.fromkeys([*(getattr(self, field) or ()), name])))
 
     @property
     def named(self) -> bool:
         """Whether documents are named one by one."""
-        return bool(self.ids or self.urls or self.files)
+        return any(names is not None for names in (self.ids, self.urls, self.files))

@@ -1,0 +1,107 @@
+"""The engine `http`: web pages and files as their servers send them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kurt.errors import DataError
+from kurt.integrations.web.client import Limits, Reply, WebClient
+from kurt.integrations.web.politeness import Politeness
+from kurt.integrations.web.robots import RobotsCache
+
+from .engines import Brought, Target
+
+if TYPE_CHECKING:
+    from .config import FetchConfig
+
+_KINDS = {
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/pdf": "pdf",
+    "application/x-pdf": "pdf",
+    "text/markdown": "markdown",
+    "text/x-markdown": "markdown",
+    "text/plain": "text",
+}
+_ANYTHING = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
+_MARKDOWN_ENDINGS = (".md", ".mdx", ".markdown")
+
+
+def web_client(config: FetchConfig) -> WebClient:
+    """A client with the limits that the config sets."""
+    return WebClient(
+        allow_private=config.allow_private,
+        limits=Limits(
+            body=config.max_bytes, seconds=config.timeout, connect_seconds=min(15.0, config.timeout)
+        ),
+        politeness=Politeness(per_host=config.per_host, delay=config.delay),
+        connections=config.concurrency,
+    )
+
+
+class HttpEngine:
+    """Asks servers itself.
+
+    Args:
+        config: limits and manners.
+    """
+
+    name = "http"
+
+    def __init__(self, config: FetchConfig) -> None:
+        self._client = web_client(config)
+        self._rules = RobotsCache(self._client) if config.respect_robots else None
+
+    async def bring(self, target: Target) -> Brought:
+        """Ask for a page, or for what has become of it.
+
+        Raises:
+            WebError: it cannot be had.
+            DataError: it is nothing that has a text.
+        """
+        reply = await self._client.get(
+            target.uri, etag=target.etag, last_modified=target.last_modified, rules=self._rules
+        )
+        if reply.not_modified:
+            return Brought(unchanged=True, url=reply.url, http_status=304)
+        if reply.gone:
+            return Brought(
+                gone=f"the server answered with {reply.status}", url=reply.url, http_status=reply.status
+            )
+        reply.check()
+        return Brought(
+            body=reply.body,
+            kind=kind_of(reply),
+            charset=reply.charset,
+            url=reply.url,
+            http_status=reply.status,
+            etag=reply.etag,
+            last_modified=reply.last_modified,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+
+def kind_of(reply: Reply) -> str:
+    """What a body is, by its beginning where the server does not say it clearly.
+
+    Raises:
+        DataError: it is nothing that has a text.
+    """
+    head = reply.body[:1024].lstrip()
+    if reply.content_type in _ANYTHING:
+        if head.startswith(b"%PDF-"):
+            return "pdf"
+        if head[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+            return "html"
+        if reply.content_type == "text/plain" and reply.url.partition("?")[0].endswith(_MARKDOWN_ENDINGS):
+            return "markdown"
+    kind = _KINDS.get(reply.content_type)
+    if kind is None:
+        raise DataError(
+            f"the server sent {reply.content_type or 'something that it does not name'}, which has no text to read",
+            hint="fetch reads HTML, PDF, Markdown and plain text",
+        )
+    return kind
