@@ -159,6 +159,12 @@ def test_templates_that_cannot_be_filled_are_refused_when_the_step_is_made() -> 
         make(prompt_template="{content")
     with pytest.raises(UsageError, match="both llm_fn and model"):
         make(model="openai/x")
+    with pytest.raises(UsageError, match="is no pydantic model"):
+        make(output_schema=dict)
+    with pytest.raises(UsageError, match="input_columns of step 'ask' is a text"):
+        make(input_columns="content")
+    with pytest.raises(UsageError, match="llm_fn of step 'ask' cannot be called"):
+        make(llm_fn="openai/x")
     with pytest.raises(UsageError, match="has llm_fn and cache, which is for calls that Kurt makes itself"):
         make(cache=True)
     with pytest.raises(UsageError, match="has llm_fn and rate_limit"):

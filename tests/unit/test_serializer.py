@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pandas as pd  # noqa: TID253 - a test of it
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +52,19 @@ def test_dataclasses_become_mappings() -> None:
         x: int
 
     assert round_trip(Point(1)) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("frame", "instead"),
+    [
+        (pd.DataFrame({"a": [1]}), r"frame\.to_dict\('records'\)"),
+        (pl.DataFrame({"a": [1]}), r"frame\.to_dicts\(\)"),
+        (pa.table({"a": [1]}), r"table\.to_pylist\(\)"),
+    ],
+)
+def test_frames_are_refused_with_what_to_store_instead(frame: object, instead: str) -> None:
+    with pytest.raises(TypeError, match=instead):
+        dumps({"rows": frame})
 
 
 def test_unknown_types_are_refused_by_name() -> None:

@@ -95,6 +95,7 @@ class LLMStep:
         priority_enabled: bool = False,
     ) -> None:
         self.name = checked_name(name)
+        _check_kinds(name, input_columns, output_schema, llm_fn)
         self.input_columns = list(input_columns)
         self.output_schema = output_schema
         self.llm_fn = llm_fn
@@ -216,6 +217,27 @@ def checked_name(name: str) -> str:
             f"{name!r} is not a name of a step", hint="use letters, digits, '_' and '-', a letter first"
         )
     return name
+
+
+def _check_kinds(name: str, input_columns: Any, output_schema: Any, llm_fn: Any) -> None:
+    """Refuse what type checkers find and people overlook.
+
+    Raises:
+        UsageError: an argument is of the wrong kind.
+    """
+    if isinstance(input_columns, str):
+        raise UsageError(
+            f"input_columns of step {name!r} is a text", hint=f"input_columns=[{input_columns!r}]"
+        )
+    if not (isinstance(output_schema, type) and hasattr(output_schema, "model_fields")):
+        raise UsageError(
+            f"output_schema of step {name!r} is no pydantic model",
+            hint="write class Answer(BaseModel): ..., and give output_schema=Answer",
+        )
+    if llm_fn is not None and not callable(llm_fn):
+        raise UsageError(
+            f"llm_fn of step {name!r} cannot be called", hint="give a function, or a model's name as model="
+        )
 
 
 def _refuse_what_a_client_does(name: str, **given: Any) -> None:

@@ -139,9 +139,18 @@ def _encode_object(value: Any) -> Json:
         return encode({name: getattr(value, name) for name in fields})
     if callable(item := getattr(value, "item", None)) and getattr(value, "shape", None) == ():
         return encode(item())
+    kind = type(value).__name__
     raise TypeError(
-        f"a value of type {type(value).__name__!r} cannot be stored; return JSON: text, numbers, lists, mappings"
+        f"a value of type {kind!r} cannot be stored; return {_INSTEAD.get(kind, 'JSON: text, numbers, lists, mappings')}"
     )
+
+
+_INSTEAD = {
+    "DataFrame": "its rows, of pandas by frame.to_dict('records'), of polars by frame.to_dicts()",
+    "Table": "its rows by table.to_pylist()",
+    "Series": "its values by series.to_list()",
+}
+"""What is stored in place of frames, which steps of tables like to return."""
 
 
 def describe_error(error: BaseException) -> dict[str, Json]:
