@@ -267,10 +267,10 @@ async def test_private_addresses_are_refused_by_default(bench: Bench, serve: Ser
 async def test_a_redirect_to_a_private_address_is_refused(
     bench: Bench, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kurt.engine import web
+    from kurt.engine import addresses
 
     outer = await serve(answer(status=302, headers={"Location": "http://127.0.0.2:9/"}))
-    monkeypatch.setattr(web, "is_public", lambda address: str(address) == "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
     error = await failure(bench, outer, allow_private=False)
     assert (error.type, error.message) == ("AddressRefused", "127.0.0.2 is not a public address")
 
@@ -279,7 +279,7 @@ async def test_a_name_is_looked_up_once_and_all_its_addresses_count(
     bench: Bench, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So a name that answers with another address the second time leads nowhere."""
-    from kurt.engine import web
+    from kurt.engine import addresses
 
     port = int((await serve(answer(text="here"))).rpartition(":")[2])
     looked_up: list[str] = []
@@ -290,7 +290,7 @@ async def test_a_name_is_looked_up_once_and_all_its_addresses_count(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
-    monkeypatch.setattr(web, "is_public", lambda address: str(address) == "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
     url = f"http://name.example:{port}/"
     assert (await request(bench, url, allow_private=False))["body"] == "here"
     assert looked_up == ["name.example"]

@@ -7,7 +7,8 @@ import ipaddress
 import pytest
 from yarl import URL
 
-from kurt.engine.web import is_public, shown
+from kurt.engine.addresses import is_public
+from kurt.engine.web import shown
 
 
 @pytest.mark.parametrize(

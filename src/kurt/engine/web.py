@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
-import socket
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -14,9 +12,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from kurt.engine import addresses
 from kurt.errors import StepError, StepTimeoutError
 
 if TYPE_CHECKING:
@@ -104,7 +102,9 @@ async def send(request: Request, *, accepts: Collection[int]) -> Response:
         StepTimeoutError: it took too long.
     """
     limits = aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_LIMIT, sock_read=SILENCE_LIMIT)
-    connector = aiohttp.TCPConnector(resolver=_Resolver(request.allow_private), limit=1)
+    connector = aiohttp.TCPConnector(
+        resolver=addresses.CheckedResolver(None if request.allow_private else _address_refused), limit=1
+    )
     agent = {"User-Agent": f"kurt/{version('kurt')}"}
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=limits, headers=agent) as session:
@@ -275,54 +275,8 @@ def _check(request: Request) -> None:
         address = ipaddress.ip_address(url.host)
     except ValueError:
         return
-    if not request.allow_private and not is_public(address):
+    if not request.allow_private and not addresses.is_public(address):
         raise _address_refused(url.host, str(address))
-
-
-def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is one of the open Internet, also the IPv4 address inside an IPv6 one."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        number = int(address)
-        if number >> 32 in {0, 0x64FF9B << 64}:  # IPv4-compatible, and the prefix of NAT64
-            inner.append(ipaddress.IPv4Address(number & 0xFFFFFFFF))
-        if not all(is_public(part) for part in inner if part is not None):
-            return False
-        if address.ipv4_mapped is not None:
-            return True
-    return address.is_global and not address.is_multicast
-
-
-class _Resolver(AbstractResolver):
-    """Looks names up and gives only addresses that may be used; the connection is made to exactly those."""
-
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM
-        )
-        if not self._allow_private:
-            for *_, address in found:
-                if not is_public(ipaddress.ip_address(str(address[0]).partition("%")[0])):
-                    raise _address_refused(host, str(address[0]))
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, _, protocol, _, address in found
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 def _address_refused(host: str, address: str) -> StepError:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 import aiohttp
 from yarl import URL
 
+from kurt.engine.addresses import CheckedResolver, Lookup, system_lookup
 from kurt.integrations.web import bodies
 from kurt.integrations.web.errors import (
     InvalidUrlError,
@@ -28,7 +29,7 @@ from kurt.integrations.web.errors import (
     WebError,
     WebTimeoutError,
 )
-from kurt.integrations.web.guard import GuardedResolver, Lookup, checked_url, system_lookup
+from kurt.integrations.web.guard import checked_url, refused
 from kurt.integrations.web.politeness import Politeness, backoff, origin_of
 
 ACCEPT = "text/html,application/xhtml+xml,application/pdf;q=0.9,text/plain;q=0.9,*/*;q=0.5"
@@ -341,7 +342,7 @@ class WebClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            resolver = GuardedResolver(allow_private=self.allow_private, lookup=self._lookup)
+            resolver = CheckedResolver(None if self.allow_private else refused, self._lookup)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=resolver, limit=self._connections),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_seconds),
