@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import models, rows
-from tests.support.chaos import Chaos
+from tests.support import durability, models, rows
+from tests.support.chaos import FULL_SERIES, Chaos
 from tests.support.cli import Kurt
 from tests.support.models import ServerProcess
 from tests.support.processes import Spawned
@@ -97,22 +97,33 @@ def go_on(kurt: Kurt, spawn_kurt: Callable[..., Spawned], run_id: str, chaos: Ch
     return finished
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 def test_a_thousand_rows_survive_a_kill_at_any_moment(
-    kurt: Kurt, spawn_kurt: Callable[..., Spawned], project: Path, server: ServerProcess, chaos: Chaos
+    kurt: Kurt,
+    spawn_kurt: Callable[..., Spawned],
+    project: Path,
+    server: ServerProcess,
+    chaos: Chaos,
+    url: str | None,
 ) -> None:
     models.furnish(kurt, server.url, concurrency=CONCURRENCY, prices=f"{PRICE_IN}/{PRICE_OUT}")
     seen = 0
-    for number in range(chaos.rounds):
+    for number in range(1 if url and chaos.rounds < FULL_SERIES else chaos.rounds):
         run_id = f"killed-{number}"
         workflow = chaos.random.choice(["asking", "asking_async"])
         moment = seen + chaos.random.randrange(1, ROWS - CONCURRENCY)
         victim = spawn_kurt("workflows", "run", workflow, "--input", f"count={ROWS}", "--run-id", run_id)
         wait_until(lambda: server.counts()["arrived"] >= moment, 60, pause=0.005)  # noqa: B023 - used at once
         victim.kill()
+        if url is not None:
+            durability.settle(url)
+            durability.end_terms(url, [victim.pid])
         finished = go_on(kurt, spawn_kurt, run_id, chaos)
         assert finished["outputs"] == {"states": {}, "errors": {}, "rows": ROWS}
         log = server.log()
-        traces = [one for one in rows.traces(project) if one["run_id"] == run_id]
+        traces = [one for one in rows.traces(project, url) if one["run_id"] == run_id]
         books, begun, seen = Books(log[seen:], traces), seen, len(log)
         assert_nothing_is_lost_or_paid_twice(books)
         assert_sums_are_those_of_the_answers(books, kurt.json("workflows", "stats", run_id)["total"])

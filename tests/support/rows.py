@@ -9,6 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.rows import dict_row
+
 MODULE = """
 import asyncio
 import os
@@ -124,11 +127,15 @@ def counted(marks: Path, what: str) -> Counter[str]:
     return Counter(rest for first, rest in lines if first == what)
 
 
-def traces(project: Path) -> list[dict[str, Any]]:
-    """All rows of `llm_traces` of a project on SQLite."""
+def traces(project: Path, url: str | None = None) -> list[dict[str, Any]]:
+    """All rows of `llm_traces` of a project, on SQLite without an address."""
+    query = "SELECT * FROM llm_traces ORDER BY started_at"
+    if url is not None:
+        with psycopg.connect(url) as server, server.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query.encode()).fetchall()
     with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute("SELECT * FROM llm_traces ORDER BY started_at")]
+        return [dict(row) for row in connection.execute(query)]
 
 
 def copied(template: Path, project: Path) -> Path:
