@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
         queues=plan.queues, concurrency=plan.concurrency, idle_exit=plan.idle_exit, grace=plan.grace
     )
     registry = WorkflowRegistry(settings)
-    worker = Worker(settings, lease, options, signals, resolve=registry.resolve, on_start=_announce)
+    announce = partial(_announce, plan.queues)
+    worker = Worker(settings, lease, options, signals, resolve=registry.resolve, on_start=announce)
     registry.on_stale = worker.request_restart
     runner.use(settings)
     try:
@@ -105,8 +107,8 @@ def _warn_of_mistakes(settings: Settings, plan: WorkerPlan) -> None:
         )
 
 
-def _announce(executor_id: str) -> None:
-    logging.getLogger("kurt").info("worker %s serves", executor_id)
+def _announce(queues: Sequence[str], executor_id: str) -> None:
+    logging.getLogger("kurt").info("worker %s serves %s; Ctrl-C stops it", executor_id, ", ".join(queues))
 
 
 def _log_to(path: Path, *, detached: bool) -> None:

@@ -113,7 +113,10 @@ class Worker:
             elif time.monotonic() - idle_since >= self._options.idle_exit:
                 _log.info("no work for %g s", self._options.idle_exit)
                 return
-        _log.info("takes no more work; steps at work have %g s", self._options.grace)
+        _log.info(
+            "takes no more work; steps at work have %g s, a second signal ends it at once",
+            self._options.grace,
+        )
 
     def _folder_is_gone(self) -> bool:
         """Whether somebody has deleted or replaced the project's folder: nothing here could be run any more."""

@@ -62,7 +62,11 @@ def _unknown(report: Report, step: DraftStep, known: list[str]) -> None:
         )
         return
     near = did_you_mean(step.type, [*known, *BLOCK_KINDS])
-    report.add(place, f"unknown step kind {step.type!r}", f"{near or 'use a known kind,'} {add}")
+    report.add(
+        place,
+        f"unknown step kind {step.type!r}",
+        f"{near} {add[0].upper()}{add[1:]}" if near else f"use a known kind, {add}",
+    )
 
 
 def _check_fields(report: Report, step: DraftStep, info: KindInfo) -> None:
@@ -71,7 +75,8 @@ def _check_fields(report: Report, step: DraftStep, info: KindInfo) -> None:
     report.check_model(model, spec, Origin(step.path, where, also=STEP_KEYS), deferred=True)
     for message in info.kind.check(spec):
         what, _, remedy = message.partition(". ")
-        report.add(_named_place(step, message), what, remedy or "change the field")
+        hint = remedy[:1].lower() + remedy[1:]  # as all hints are written
+        report.add(_named_place(step, message), what, hint or "change the field")
 
 
 def _named_place(step: DraftStep, message: str) -> tuple[str | int, ...]:

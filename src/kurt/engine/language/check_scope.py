@@ -21,7 +21,7 @@ from kurt.types import Json
 
 _BRACES = re.compile(r"\{\{\s*([A-Za-z_]\w*)[\w.\[\]-]*\s*\}\}")
 _REFERENCE = re.compile(r"(?<!\$)\$\{\s*([A-Za-z_][\w-]*)")
-_LISTS = frozenset({"any", "list", "array", "object", "dict"})
+_NO_LISTS = frozenset({"string", "int", "integer", "float", "number", "bool", "boolean", "date", "path"})
 _FOREIGN_ROOTS = frozenset({"inputs", "steps", "outputs", "vars", "item", "env", "secrets", "params"})
 
 
@@ -134,7 +134,7 @@ class ScopeCheck:
                 self._report.add(
                     place, "`items` must be a list or a reference to one", f'write "${{{text}}}"'
                 )
-            elif found is not None and found[0] not in _LISTS:
+            elif found is not None and found[0] in _NO_LISTS:
                 self._report.add(place, f"`{text}` is a {found[0]}, not a list", "give a list of items")
         elif not isinstance(items, list | dict) and "items" in spec:
             self._report.add(
