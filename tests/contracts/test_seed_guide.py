@@ -253,6 +253,7 @@ def test_the_module_is_exported_and_checked(kurt: Kurt, project: Path, module: P
     assert run(project, home, "-c", start + code) == "100\n"
     (module / "tests").mkdir()
     (module / "tests" / "test_e2e.py").write_text(END_TO_END + block(17))
+    (module / "tests" / "test_my_feature.py").touch()
     codes = {(item["code"], item["severity"]) for item in kurt.json("workflows", "check", "my_feature")}
     assert codes == {("time_in_workflow", "warning"), ("missing_run", "warning")}
 
