@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.cli import Kurt
@@ -184,3 +185,20 @@ def test_a_module_of_an_installed_package_is_found_run_and_checked(
     assert kurt.json("workflows", "check", "installed_tea") == []
     refused = kurt("workflows", "new", "installed_tea", code=1)
     assert "an installed package brings a workflow 'installed_tea' already" in refused.stderr
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_it_works_on_postgres_too(kurt: Kurt, project: Path, url: str) -> None:
+    kurt("workflows", "new", NAME)
+    kurt("db", "upgrade")
+    run = kurt.json("workflows", "run", NAME)
+    assert (run["status"], run["outputs"]["saved"]) == ("succeeded", 1)
+    queued = kurt.json("workflows", "run", NAME, "--background")
+    assert kurt.json("workflows", "wait", queued["run_id"])["outputs"]["saved"] == 1
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(f"SELECT workflow_id, path, status FROM {NAME}_items").fetchall()
+    assert {(row[0], row[1], row[2]) for row in rows} == {
+        (run_id, "sources/README.md", "DONE") for run_id in (run["run_id"], queued["run_id"])
+    }
+    assert kurt.json("workflows", "stats", run["run_id"])["total"]["succeeded"] == 1
