@@ -117,30 +117,54 @@ def test_a_queue_is_declared_with_one_set_of_limits() -> None:
 
 
 MODULE = """
+import time
+
 from dbos import DBOS
 from kurt.runtime import queue
 
 letters = queue("letters", concurrency=1)
 
 
+@DBOS.step()
+def mark(number):
+    time.sleep(0.2)
+    with open("marks", "a") as file:
+        file.write(f"{number}\\n")
+
+
 @DBOS.workflow()
 def letter(number):
+    mark(number)
     return number + 1
 
 
 @DBOS.workflow()
 def post_workflow(count):
-    return [letters.enqueue(letter, number).get_result() for number in range(count)]
+    handles = [letters.enqueue(letter, number) for number in range(count)]
+    return [handle.get_result() for handle in handles]
 """
 
 
-def test_a_worker_is_started_for_a_queue_that_nobody_serves(
-    kurt: Kurt, project: Path, wait_until: Callable[..., Any]
-) -> None:
+@pytest.fixture
+def post(kurt: Kurt, project: Path) -> Kurt:
+    """The project with a workflow that puts others on a queue of its own."""
     folder = project / "workflows" / "post"
     folder.mkdir(parents=True)
     (folder / "__init__.py").touch()
     (folder / "workflow.py").write_text(MODULE)
-    done = kurt.json("workflows", "run", "post", "--input", "count=3")
+    return kurt
+
+
+def test_a_worker_is_started_for_a_queue_that_nobody_serves(post: Kurt) -> None:
+    done = post.json("workflows", "run", "post", "--input", "count=3")
     assert done["outputs"] == [1, 2, 3]
-    assert [queue["name"] for queue in kurt.json("queues", "list")] == ["default", "letters"]
+    assert [queue["name"] for queue in post.json("queues", "list")] == ["default", "letters"]
+
+
+def test_after_a_kill_each_run_on_the_queue_has_run_once(post: Kurt, wait_until: Callable[..., Any]) -> None:
+    marks = post.project / "marks"
+    killed = post.spawn("workflows", "run", "post", "--input", "count=6", "--run-id", "killed")
+    wait_until(lambda: marks.exists() and len(marks.read_text().split()) >= 2, 60)
+    killed.kill()
+    assert post.json("workflows", "resume", "killed")["outputs"] == [1, 2, 3, 4, 5, 6]
+    assert sorted(marks.read_text().split()) == list("012345")
