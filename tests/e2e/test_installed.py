@@ -117,8 +117,8 @@ def test_a_new_module_lives_its_whole_life(installed: Installed, wait_until: Cal
     stats = installed.json("workflows", "stats", run["run_id"])
     assert [(group["step"], group["calls"]) for group in stats["groups"]] == [("tea_notes_describe", FILES)]
     total = installed.json("workflows", "stats")["total"]
-    assert total["succeeded"] == 3 * FILES
-    assert total["cut"] <= 3
+    # What the kill met in flight was cut, or had its answer and no checkpoint yet: it is asked again.
+    assert 3 * FILES <= total["succeeded"] <= total["calls"] <= 3 * FILES + 3
 
 
 def killed_in_the_middle(installed: Installed, wait_until: Callable[..., Any]) -> None:
