@@ -49,6 +49,18 @@ class Engines:
             from .engine_file import FileEngine  # noqa: PLC0415 - each loads what it needs
 
             return FileEngine(self._config, self._settings)
+        if name == CMS:
+            from .engine_cms import CmsEngine  # noqa: PLC0415 - as above
+
+            return CmsEngine(self._config, self._settings)
+        if name == "playwright":
+            from .engine_browser import BrowserEngine  # noqa: PLC0415 - as above
+
+            return BrowserEngine(self._config, self._settings)
+        if name != "http":
+            from .engine_services import ServiceEngine  # noqa: PLC0415 - as above
+
+            return ServiceEngine(name, self._config, self._settings)
         from .engine_http import HttpEngine  # noqa: PLC0415 - as above
 
         return HttpEngine(self._config)

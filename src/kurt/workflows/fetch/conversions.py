@@ -59,6 +59,20 @@ def _decoded(data: bytes, payload: dict[str, Any]) -> str:
     return decode(data, payload["charset"])
 
 
+def _fragment(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
+    """HTML that is all text: what a CMS has in a field."""
+    from lxml import html  # noqa: PLC0415 - see above
+
+    from kurt.workflows.fetch import rendering, subtrees  # noqa: PLC0415 - see above
+
+    text = _decoded(data, payload)
+    if not text.strip():
+        return {"markdown": ""}
+    part = html.fromstring(f"<div>{text}</div>")
+    subtrees.prune(part)
+    return {"markdown": clean(rendering.render(part, payload["url"]))}
+
+
 def _notebook(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
     del payload
     try:
@@ -108,4 +122,11 @@ def _line(value: Any) -> str | None:
     return " ".join(str(value).split())[:_LONGEST] or None if value is not None else None
 
 
-_CONVERTERS = {"markdown": _markdown, "text": _text, "notebook": _notebook, "pdf": _pdf, "docx": _docx}
+_CONVERTERS = {
+    "markdown": _markdown,
+    "text": _text,
+    "fragment": _fragment,
+    "notebook": _notebook,
+    "pdf": _pdf,
+    "docx": _docx,
+}
