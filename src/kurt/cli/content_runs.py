@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kurt.cli.command import Outcome
@@ -51,6 +52,7 @@ def run_content(
     background: bool,
     priority: int | None,
     then: Callable[[JsonObject], list[str]] = lambda _: [],
+    secrets: tuple[str, ...] = (),
 ) -> Any:
     """Execute a content workflow and give its result, or submit it and give its id.
 
@@ -61,6 +63,7 @@ def run_content(
         background: put it on a queue and return at once.
         priority: place in the queue, 1 comes first.
         then: lines about what can be done next with a result, for people.
+        secrets: names of secrets that it needs, which in the background a worker must be able to see.
 
     Returns:
         the workflow's result, in the background `{workflow_id, status: "queued", ...}`.
@@ -73,7 +76,7 @@ def run_content(
     from kurt.cli.watching import outcome, watched
 
     settings = current().settings()
-    prepared = prepare(settings, name, given=inputs)
+    prepared = replace(prepare(settings, name, given=inputs), secrets=secrets)
     placement = placement_from(settings, prepared, {"priority": priority})
     if background:
         return submit(settings, prepared, placement).to_json()

@@ -166,4 +166,22 @@ def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
     inputs = checked(MapConfig, _config(params))
     if inputs["source_folder"] is not None:
         inputs["source_folder"] = str(Path(inputs["source_folder"]).absolute())
-    return run_content("map", run_map, inputs, background=background, priority=priority, then=_then)
+    secrets = _secrets(inputs) if inputs["cms_platform"] is not None else ()
+    return run_content(
+        "map", run_map, inputs, background=background, priority=priority, then=_then, secrets=secrets
+    )
+
+
+def _secrets(inputs: dict[str, Any]) -> tuple[str, ...]:
+    """The name of the key that the CMS needs; refuses before anything is started what cannot work.
+
+    Raises:
+        UsageError: there is no such kind of CMS.
+        ConfigError: nothing says where it is.
+        CredentialsError: its key is missing.
+    """
+    from kurt.cli.session import current  # noqa: PLC0415 - as above
+    from kurt.integrations.cms.registry import access  # noqa: PLC0415 - as above
+
+    found = access(inputs["cms_platform"], inputs["cms_instance"], current().settings())
+    return (found.secret_name,) if found.secret is not None else ()

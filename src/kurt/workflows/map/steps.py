@@ -86,6 +86,46 @@ def map_folder_step(config_dict: dict[str, Any]) -> dict[str, Any]:
     return {"source": source, "method": "folder", **discover_files(folder, known)}
 
 
+@DBOS.step(name="map_cms_start")
+def map_cms_start_step(config_dict: dict[str, Any]) -> dict[str, Any]:
+    """The address of a CMS, and from where changes are asked for: None for everything."""
+    from .map_cms import key_of, source_of  # noqa: PLC0415 - only a CMS needs it
+
+    config = MapConfig.model_validate(config_dict)
+    with managed_session() as session:
+        since = None if config.full_sync else store.position(session.connection(), key_of(config))
+    return {"source": source_of(config), "since": since}
+
+
+@DBOS.step(name="map_cms")
+def map_cms_step(config_dict: dict[str, Any], since: str | None, page: str | None) -> dict[str, Any]:
+    """A part of what a CMS holds."""
+    from .map_cms import list_part  # noqa: PLC0415 - only a CMS needs it
+
+    return list_part(MapConfig.model_validate(config_dict), current_settings(), since, page)
+
+
+@DBOS.step(name="map_cms_gone")
+def map_cms_gone_step(config_dict: dict[str, Any], listing: dict[str, Any]) -> list[str]:
+    """Addresses of documents that a CMS does not hold any more."""
+    from .map_cms import gone, source_of  # noqa: PLC0415 - only a CMS needs it
+
+    config = MapConfig.model_validate(config_dict)
+    with managed_session() as session:
+        known = store.uris_of(session.connection(), source_of(config))
+    return gone(config, known, listing)
+
+
+@transaction(name="map_position")
+def save_position(config_dict: dict[str, Any], position: str, workflow_id: str) -> None:
+    """Note from where the next run asks a CMS for changes."""
+    from .map_cms import key_of  # noqa: PLC0415 - only a CMS needs it
+
+    with managed_session() as session:
+        key = key_of(MapConfig.model_validate(config_dict))
+        store.set_position(session.connection(), key, position, workflow_id)
+
+
 @transaction(name="map_save")
 def save_documents(rows: list[dict[str, Any]], finding: dict[str, str]) -> list[list[str]]:
     """Store what was found, with the checkpoint of this step; id and status of each row."""

@@ -14,11 +14,15 @@ from .frontier import follow, frontier_of
 from .steps import (
     compare_step,
     crawl_step,
+    map_cms_gone_step,
+    map_cms_start_step,
+    map_cms_step,
     map_folder_step,
     map_url_step,
     mark_gone,
     open_crawler,
     save_documents,
+    save_position,
 )
 from .utils import batches, counts, errors_of, listed_rows, once, result_rows
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 SAVED_AT_ONCE = 2_000
 """Rows of one transaction: other writers of a SQLite file wait for it."""
+
+MOST_ITEMS = 1_000_000
+"""Items of a CMS that one run lists."""
 
 _SOURCE_TYPES = {"url": "url", "folder": "file", "cms": "cms"}
 
@@ -50,6 +57,8 @@ def map_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
         marks = _save(rows, finding, dry_run=config.dry_run)
         if gone and not config.dry_run:
             mark_gone(gone, workflow_id)
+        if found.get("position") and not found["truncated"] and not config.dry_run:
+            save_position(config.model_dump(), found["position"], workflow_id)
     return {
         "workflow_id": workflow_id,
         "status": "success",
@@ -67,7 +76,31 @@ def _discover(config: MapConfig) -> JsonObject:
     """`{rows, source, method, gone, truncated}`."""
     if config.source_kind == "folder":
         return map_folder_step(config.model_dump())
-    return _discover_url(config)
+    return _discover_cms(config) if config.source_kind == "cms" else _discover_url(config)
+
+
+def _discover_cms(config: MapConfig) -> JsonObject:
+    payload = config.model_dump()
+    start = map_cms_start_step(payload)
+    listing: JsonObject = {"rows": [], "deleted": [], "complete": False}
+    page: str | None = None
+    while True:
+        part = map_cms_step(payload, start["since"], page)
+        listing["rows"] += part["rows"]
+        listing["deleted"] += part["deleted"]
+        update_step_progress(len(listing["rows"]))
+        page = part["next_page"]
+        if page is None or len(listing["rows"]) >= (config.max_pages or MOST_ITEMS):
+            break
+    listing["complete"] = page is None and part["complete"]
+    return {
+        "rows": listing["rows"][: config.max_pages],
+        "source": start["source"],
+        "method": "cms",
+        "gone": map_cms_gone_step(payload, listing),
+        "position": part["position"] if page is None else None,
+        "truncated": page is not None or len(listing["rows"]) > (config.max_pages or MOST_ITEMS),
+    }
 
 
 def _discover_url(config: MapConfig) -> JsonObject:
