@@ -230,3 +230,37 @@ def test_a_workspace_is_one_of_its_own(run: Run, ids: dict[str, str], database: 
     assert value(run("delete", "--all", *theirs))["deleted"] == 1
     assert len(uris(run("list", "--format", "json"))) == 4
     assert value(run("get", KEYS, "--format", "json"))["content"].startswith("# Keys")
+
+
+def test_report_writes_two_files_and_its_numbers(run: Run, ids: dict[str, str], database: Settings) -> None:
+    many = " ".join(f"word{number}" for number in range(300))
+    with tenant():
+        store(
+            database,
+            "https://example.com/guides/copy",
+            "A copy",
+            "# Keys\n\nSee [this](/gone).\n\n" + many,
+        )
+        store(database, "https://example.com/guides/again", "Again", "# Keys\n\n" + many)
+    made = value(run("report", "--output", "reports/all", "--title", "My docs", "--format", "json"))
+    assert (made["markdown"], made["html"]) == ("reports/all.md", "reports/all.html")
+    assert (made["documents"], made["pages"], made["failed"]) == (6, 3, 2)
+    assert (made["near_duplicates"], made["broken_links"]) == (1, 1)
+    text = (database.root / made["markdown"]).read_text()
+    assert text.startswith("# My docs\n")
+    assert "| [A copy](<https://example.com/guides/copy>) | /gone | the page is gone |" in text
+    assert "lexical/hashing-v1" in text
+    assert "<svg" in (database.root / made["html"]).read_text()
+    assert sorted(path.name for path in (database.root / "reports").iterdir()) == ["all.html", "all.md"]
+
+
+def test_report_is_about_what_the_filters_mean(run: Run, ids: dict[str, str]) -> None:
+    shown = run("report", "--status", "fetched", "--output", "r.md").stdout
+    assert shown.splitlines() == ["1 pages with 9 words: 1 thin", "report: r.md and r.html"]
+
+
+def test_report_tells_where_it_cannot_be_written(run: Run, ids: dict[str, str], database: Settings) -> None:
+    (database.root / "taken").write_text("a file")
+    failed = run("report", "--output", "taken/report", code=1)
+    assert "cannot be written" in failed.stderr
+    assert "--output" in failed.stderr

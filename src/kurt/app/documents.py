@@ -72,7 +72,7 @@ def filter_of(given: Mapping[str, Any]) -> Filter:
 
 def list_documents(settings: Settings, filters: Filter) -> list[JsonObject]:
     """The documents that are meant, by URI."""
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         return [_facts(document) for document in documents.select_documents(connection, filters)]
 
 
@@ -82,7 +82,7 @@ def get_document(settings: Settings, text: str) -> JsonObject:
     Raises:
         NotFoundError: there is none, or the file of its text is gone.
     """
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         document = documents.find_document(connection, text)
     content = None
     if document.content_path is not None:
@@ -105,7 +105,7 @@ def search_documents(
     """
     if not question.strip():
         raise UsageError("nothing to search for", hint="kurt content search 'how do I rotate keys'")
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         vector, note = _vector(question, mode)
         used = mode if vector is not None else WORDS
         hits = search(connection, question, mode=used, vector=vector, filters=filters, limit=limit)
@@ -140,7 +140,7 @@ def delete_documents(
         raise UsageError(
             "nothing says which documents to delete", hint="name their ids, or a filter, or --all"
         )
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         chosen = [documents.find_document(connection, name).id for name in names]
         meant = documents.select_documents(connection, _within(filters, chosen))
         paths = [] if dry_run else documents.delete_documents(connection, [document.id for document in meant])
@@ -152,7 +152,7 @@ def delete_documents(
 
 def statistics(settings: Settings) -> JsonObject:
     """Numbers about all documents, and about what searches know of them."""
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         return {
             **documents.stats(connection),
             "not_indexed": len(outdated(connection)),
@@ -162,7 +162,7 @@ def statistics(settings: Settings) -> JsonObject:
 
 
 @contextmanager
-def _connected(settings: Settings) -> Generator[sa.Connection]:
+def connected(settings: Settings) -> Generator[sa.Connection]:
     """A transaction on the project's database, as the tenant that the settings name."""
     ensure_schema(settings)
     whose = tenant_of(settings)

@@ -14,6 +14,10 @@ COMMANDS: dict[str, Lazy] = {
     "list": Lazy(f"{_DOCUMENTS}:list_cmd", "List documents: what is here, what failed, and why."),
     "get": Lazy(f"{_DOCUMENTS}:get_cmd", "Show one document with its text."),
     "search": Lazy(f"{_DOCUMENTS}:search_cmd", "Search the texts of documents."),
+    "report": Lazy(
+        "kurt.cli.content_report:report_cmd",
+        "Write a report about all documents, as Markdown and as HTML with charts.",
+    ),
     "delete": Lazy(f"{_DOCUMENTS}:delete_cmd", "Delete documents with their texts."),
     "stats": Lazy(f"{_DOCUMENTS}:stats_cmd", "Count documents, texts, vectors and errors."),
     "fetch": Lazy(

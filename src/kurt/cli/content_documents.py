@@ -21,7 +21,7 @@ _SOURCES = ("url", "file", "cms")
 _MODES = ("both", "words", "meaning")
 
 
-def _filters(*, status: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def filter_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options that say which documents are meant."""
     options = [
         click.option(
@@ -38,18 +38,15 @@ def _filters(*, status: bool = True) -> Callable[[Callable[..., Any]], Callable[
         click.option(
             "--source-type", multiple=True, type=click.Choice(_SOURCES), help="Only documents from there."
         ),
+        click.option(
+            "--status",
+            "--with-status",
+            "status",
+            multiple=True,
+            type=click.Choice(_STATES),
+            help="Only documents that have come so far.",
+        ),
     ]
-    if status:
-        options.append(
-            click.option(
-                "--status",
-                "--with-status",
-                "status",
-                multiple=True,
-                type=click.Choice(_STATES),
-                help="Only documents that have come so far.",
-            )
-        )
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -80,7 +77,7 @@ def documents_table(documents: list[dict[str, Any]]) -> Table:
     view=documents_table,
     epilog="kurt content list\nkurt content list --status error\nkurt content list --include '*/guides/*' --format jsonl",
 )
-@_filters()
+@filter_options()
 @click.option(
     "--has-content/--no-content", default=None, help="Only documents whose text is here, or is not here."
 )
@@ -160,7 +157,7 @@ def answer_lines(answer: dict[str, Any]) -> list[str]:
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=10, metavar="N", help="At most N.  [default: 10]"
 )
-@_filters()
+@filter_options()
 def search_cmd(question: tuple[str, ...], mode: str, limit: int, **given: Any) -> Outcome:
     """Search the texts of documents.
 
@@ -187,7 +184,7 @@ def _deleted_lines(result: dict[str, Any]) -> list[str]:
     epilog="kurt content delete 0f115d\nkurt content delete --status gone --dry-run\nkurt content delete --all",
 )
 @click.argument("documents", nargs=-1, metavar="[ID|URI]...")
-@_filters()
+@filter_options()
 @click.option("--all", "everything", is_flag=True, help="All documents.")
 @click.option("--dry-run", is_flag=True, help="Only tell which would be deleted.")
 def delete_cmd(documents: tuple[str, ...], everything: bool, dry_run: bool, **given: Any) -> Json:

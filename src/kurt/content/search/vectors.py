@@ -77,6 +77,16 @@ def missing_vectors(connection: sa.Connection, model: str, hashes: Collection[st
     return missing
 
 
+def vectors_of(connection: sa.Connection, model: str, hashes: Collection[str]) -> dict[str, list[float]]:
+    """The vectors of texts that one model has made, of length 1, by hash."""
+    found: dict[str, list[float]] = {}
+    for some in groups(sorted(set(hashes))):
+        query = sa.select(VECTORS.c.content_hash, VECTORS.c.vector)
+        rows = connection.execute(query.where(VECTORS.c.model == model, VECTORS.c.content_hash.in_(some)))
+        found |= {row.content_hash: bytes_to_embedding(row.vector) for row in rows}
+    return found
+
+
 def store_vectors(connection: sa.Connection, model: str, vectors: Mapping[str, bytes]) -> None:
     """Keep vectors of texts; those that are there already stay.
 
