@@ -75,6 +75,18 @@ TARGETS = [
     (["workflows", "read", "workflows"], 1, "'workflows' is a folder", "name a file in it"),
     (["workflows", "read", "broken.json"], 1, "broken.json:1:5 is not valid JSON", "that line and column"),
     (["workflows", "status", "none"], 3, "there is no run 'none'", "kurt workflows list"),
+    (
+        ["workflows", "validate", "--data", "{}", "--required", "b"],
+        1,
+        "the key 'b' is missing",
+        "mend the data",
+    ),
+    (
+        ["workflows", "foreach", "--data", "[1]", "--command", "no-such-program"],
+        1,
+        "'no-such-program' cannot be started: No such file or directory",
+        "install the program",
+    ),
 ]
 INPUTS = [
     ([*TYPED_RUN], 2, "the input `n` is missing", "add --input n=..."),
@@ -165,14 +177,15 @@ def test_each_wrong_setting_has_its_remedy(
 def answered_well(kurt: Command, argv: list[str], code: int, message: str, hint: str) -> None:
     """The command ends with this status, this error and this hint, for people and for programs."""
     for_people = kurt(*argv, code=code)
-    assert for_people.stdout == ""
+    shows_faults = "validate" in argv
+    assert for_people.stdout == "" or shows_faults
     assert message in for_people.stderr
     assert "error: " in for_people.stderr
     assert any("hint: " in line and hint in line for line in for_people.stderr.splitlines()), for_people
     assert "Traceback" not in for_people.stderr
     assert "secret-word" not in for_people.stderr
     for_programs = kurt(*argv, "--format", "json", code=code)
-    assert for_programs.stdout == "" or argv[1] == "validate"  # whose result are the faults
+    assert for_programs.stdout == "" or shows_faults
     described = for_programs.error()
     assert hint in described["hint"]
     assert described["code"]
@@ -182,6 +195,11 @@ def test_a_run_that_cannot_start_is_not_told_to_be_running(kurt: Kurt) -> None:
     result = kurt("workflows", "run", "quickstart", code=1, env=UNREACHABLE)
     assert "running" not in result.stderr
     assert "error: the Postgres server cannot be reached" in result.stderr
+    kurt("workflows", "run", "quickstart", "--run-id", "over")
+    for verb in (["resume"], ["retry"], ["fork", "--from", "nothing"]):
+        result = kurt("workflows", verb[0], "over", *verb[1:], code=None)
+        assert result.exit_code in (1, 3)
+        assert "running" not in result.stderr
 
 
 def test_a_worker_says_when_nothing_can_come(kurt: Kurt, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def execute(
         InterruptedRunError: Ctrl-C or SIGTERM came; the run is cancelled.
     """
     with _executor(settings, run_id, watch) as executor:
+        _tell_start(watch, run_id)
         over = start_run(
             prepared.workflow,
             run_id,
@@ -85,6 +86,7 @@ def take_up(
     """
     with _executor(settings, run_id, watch, private=True) as executor, open_client(settings) as client:
         prepare(client, executor.private_queue)
+        _tell_start(watch, run_id)
         executor.persevere()
 
         def is_over(seconds: float) -> bool:
@@ -92,6 +94,12 @@ def take_up(
             return recovery.status_of(run_id) in TERMINAL
 
         _wait(settings, run_id, is_over, watch)
+
+
+def _tell_start(watch: Watch, run_id: str) -> None:
+    """Nothing stands in the run's way any more."""
+    if watch.on_start is not None:
+        watch.on_start(run_id)
 
 
 @contextmanager
@@ -108,8 +116,6 @@ def _executor(settings: Settings, run_id: str, watch: Watch, *, private: bool = 
         progress.listen(run_id, watch.listener)
     executor.start()
     try:
-        if watch.on_start is not None:
-            watch.on_start(run_id)
         yield executor
     finally:
         executor.close()

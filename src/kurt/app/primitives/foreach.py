@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
@@ -186,8 +187,14 @@ def run_program(argv: Sequence[str], item: Json) -> Json:
             list(argv), input=(json.dumps(item) + "\n").encode(), capture_output=True, check=False
         )
     except (OSError, ValueError) as error:
-        hint = "read the item from stdin" if isinstance(error, OSError) and error.errno == 7 else None
-        raise StepError(f"{argv[0]!r} cannot be started: {error}", hint=hint, type="StartError") from None
+        number = getattr(error, "errno", None)
+        hint = {
+            errno.E2BIG: "read the item from stdin",
+            errno.ENOENT: "install the program, or give its path",
+            errno.EACCES: f"chmod +x {argv[0]}",
+        }.get(number or 0)
+        reason = getattr(error, "strerror", None) or error
+        raise StepError(f"{argv[0]!r} cannot be started: {reason}", hint=hint, type="StartError") from None
     if done.returncode != 0:
         stderr = done.stderr.decode(errors="replace").strip()[-_STDERR_SHOWN:]
         raise StepError(

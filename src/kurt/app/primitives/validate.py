@@ -28,7 +28,10 @@ class InvalidDataError(DataError):
         self.faults = list(faults)
         count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         first = faults[0]
-        super().__init__(f"the data has {count}, the first at {first.path}: {first.message}")
+        super().__init__(
+            f"the data has {count}, the first at {first.path}: {first.message}",
+            hint="mend the data, or what is required of it",
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "errors": [fault.to_json() for fault in self.faults]}
