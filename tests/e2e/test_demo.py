@@ -36,6 +36,11 @@ def test_the_demo_leaves_a_report_and_a_run(tmp_path: Path, home: Path) -> None:
     assert all(str(page) in report for page in pages)
     assert f"the report in {folder / 'report.md'}" in done.stdout
     assert "quickstart  succeeded" in done.stdout
+    onward = done.stdout.splitlines()[-1].removeprefix("To go on: ")
+    doctor = subprocess.run(
+        ["/bin/sh", "-c", onward], env=child_environment(home), capture_output=True, check=False
+    )
+    assert doctor.returncode == 0, doctor.stdout.decode() + doctor.stderr.decode()
 
 
 def test_the_demo_can_be_repeated(tmp_path: Path, home: Path) -> None:
