@@ -322,25 +322,26 @@ def contentful(world: World) -> dict[str, Any]:
     return {f"{base}/sync": sync, f"{base}/entries": entries}
 
 
+def _notion_page(item: str, one: Entry) -> dict[str, Any]:
+    spans = [{"type": "text", "plain_text": one.title, "annotations": {}, "href": None}]
+    return {
+        "object": "page",
+        "id": item,
+        "created_time": "2026-01-01T00:00:00.000Z",
+        "last_edited_time": one.updated,
+        "archived": one.draft,
+        "in_trash": one.draft,
+        "url": f"https://www.notion.so/{item}",
+        "public_url": None,
+        "properties": {
+            "Name": {"id": "title", "type": "title", "title": spans},
+            "Tags": {"type": "multi_select"},
+        },
+    }
+
+
 def notion(world: World) -> dict[str, Any]:
     """Notion, as developers.notion.com/reference/post-search shows it."""
-
-    def row(item: str, one: Entry) -> dict[str, Any]:
-        spans = [{"type": "text", "plain_text": one.title, "annotations": {}, "href": None}]
-        return {
-            "object": "page",
-            "id": item,
-            "created_time": "2026-01-01T00:00:00.000Z",
-            "last_edited_time": one.updated,
-            "archived": one.draft,
-            "in_trash": one.draft,
-            "url": f"https://www.notion.so/{item}",
-            "public_url": None,
-            "properties": {
-                "Name": {"id": "title", "type": "title", "title": spans},
-                "Tags": {"type": "multi_select"},
-            },
-        }
 
     async def search(request: web.Request) -> web.StreamResponse:
         if not bearer(request) or request.headers.get("Notion-Version") is None:
@@ -348,7 +349,7 @@ def notion(world: World) -> dict[str, Any]:
         asked = await request.json()
         assert asked["filter"] == {"property": "object", "value": "page"}
         start = int(asked.get("start_cursor") or 0)
-        rows = [row(item, one) for item, one in world.sorted()[::-1]]
+        rows = [_notion_page(item, one) for item, one in world.sorted()[::-1]]
         found = rows[start : start + world.page_size]
         more = start + len(found) < len(rows)
         return web.json_response(
@@ -367,7 +368,7 @@ def notion(world: World) -> dict[str, Any]:
                 return web.json_response(
                     {"object": "error", "status": 404, "code": "object_not_found"}, status=404
                 )
-            return row(item, world.entries[item])
+            return _notion_page(item, world.entries[item])
 
         return answer
 
