@@ -28,6 +28,7 @@ _OPTIONS = ConversionOptions(
 )
 _LANGUAGE = re.compile(r"(?:^|\s)(?:highlight-source-|highlight-|language-|lang-|brush:\s*)([\w+#-]+)")
 _NO_LANGUAGE = frozenset({"default", "none", "text", "plaintext", "plain", "highlight", "notranslate"})
+_BESIDE = re.compile(r"(?![a-zA-Z][a-zA-Z0-9+.-]*:|[/#?]|$)")
 _FOLLOWED = ("http:", "https:", "mailto:", "ftp:")
 _BLANK = re.compile(r"\n{3,}")
 
@@ -99,8 +100,10 @@ def _language(pre: HtmlElement) -> str | None:
 
 
 def _settle_link(link: HtmlElement, url: str, *, keep: bool) -> None:
-    """Make a link absolute; one that leads nowhere from a file becomes its text."""
+    """Make a link absolute; between files it stays as it is, and one that leads nowhere becomes its text."""
     target = (link.get("href") or "").strip()
+    if url.startswith("file:") and _BESIDE.match(target):
+        return
     try:
         target = "" if target.startswith("#") else urljoin(url, target)
     except ValueError:
