@@ -61,6 +61,8 @@ def test_a_page_is_read() -> None:
         ("2026", "2026-01-01T00:00:00+00:00"),
         ("2026-11-21T10:00:00+02:00", "2026-11-21T08:00:00+00:00"),
         ("Sat, 21 Nov 2026 07:00:00 GMT", "2026-11-21T07:00:00+00:00"),
+        ("21 November 2026", "2026-11-21T00:00:00+00:00"),
+        ("Nov 1, 2026", "2026-11-01T00:00:00+00:00"),
         ("yesterday", None),
         ("", None),
         (None, None),
@@ -69,6 +71,26 @@ def test_a_page_is_read() -> None:
 def test_dates(text: str | None, date: str | None) -> None:
     read = date_of(text)
     assert (read.isoformat() if read else None) == date
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "date"),
+    [
+        ("x\n\n*This page last modified on [2017-02-02 23:55:23](https://e.com) UTC*", {}, "2017-02-02"),
+        (
+            "Updated: 3 March 2020\n\nx",
+            {"published": "2019-01-01", "last_modified": "2026-01-01"},
+            "2020-03-03",
+        ),
+        ("Last reviewed May 4, 2018", {"published": "2019-01-01"}, "2019-01-01"),
+        ("The file was changed. In 2017-02-02 it was not.", {"last_modified": "2026-01-02"}, "2026-01-02"),
+        ("x", {}, "2025-06-07"),
+    ],
+)
+def test_when_a_page_was_changed(text: str, facts: dict[str, str], date: str) -> None:
+    read = page_of(document("file:a.md", text, **facts), text, datetime(2025, 6, 7, tzinfo=UTC))
+    assert read.dated is not None
+    assert read.dated.date().isoformat() == date
 
 
 def test_pages_belong_to_sections() -> None:

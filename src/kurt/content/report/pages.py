@@ -20,6 +20,13 @@ _FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)
 _HEADING: Final = re.compile(r"^ {0,3}#{1,6}[ \t]+\S", re.MULTILINE)
 _LINK: Final = re.compile(r"(?<!!)\[[^\]\[]*\]\(\s*(?:<([^<>\n]*)>|([^()\s<>]+))")
 _TARGET: Final = re.compile(r"\]\([^()\n]*\)")
+_SAID: Final = re.compile(
+    r"\b(?:modified|updated|changed|reviewed|edited)\b[ :*_\[(]*(?:(?:on|at)\b)?[ :*_\[(]*"
+    r"(\d{4}-\d\d-\d\d|\d{1,2}\.? [A-Z][a-z]+ \d{4}|[A-Z][a-z]+ \d{1,2}, \d{4})",
+    re.IGNORECASE,
+)
+_SPOKEN: Final = ("%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y")
+_EDGE: Final = 1000
 _SHINGLE: Final = 5
 _PARAGRAPH: Final = 12
 
@@ -78,8 +85,16 @@ def page_of(document: Document, markdown: str, changed: datetime | None = None) 
         links=tuple(angled or plain for angled, plain in _LINK.findall(prose)),
         shingles=_shingles(markdown),
         paragraphs=tuple(_paragraphs(prose)),
-        dated=date_of(document.published) or date_of(document.last_modified) or changed,
+        dated=_dated(document, markdown) or changed,
     )
+
+
+def _dated(document: Document, markdown: str) -> datetime | None:
+    """When the document was last changed: what it says itself, else when it was published, else what its server says."""
+    said = _SAID.search(markdown[-_EDGE:]) or _SAID.search(markdown[:_EDGE])
+    dates = [date_of(said[1] if said else None), date_of(document.published)]
+    known = [date for date in dates if date is not None]
+    return max(known) if known else date_of(document.last_modified)
 
 
 def section_of(uri: str) -> str:
@@ -92,7 +107,7 @@ def section_of(uri: str) -> str:
 
 
 def date_of(text: str | None) -> datetime | None:
-    """A date as documents and servers write them: ISO 8601, as exact as is known, or the date of HTTP."""
+    """A date as documents and servers write them: ISO 8601, as exact as is known, in words, or that of HTTP."""
     if not text:
         return None
     whole = f"{text}-01-01"[: len("2026-01-01")] if re.fullmatch(r"\d{4}(-\d\d)?", text) else text
@@ -102,8 +117,20 @@ def date_of(text: str | None) -> datetime | None:
         try:
             found = parsedate_to_datetime(text)
         except ValueError:
-            return None
+            found = _spoken(text)
+    if found is None:
+        return None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _spoken(text: str) -> datetime | None:
+    """A date with the English name of a month."""
+    for form in _SPOKEN:
+        try:
+            return datetime.strptime(text.replace(".", ""), form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
 
 
 def _shingles(text: str) -> frozenset[int]:
