@@ -119,7 +119,9 @@ def test_the_steps_of_a_run_share_its_budget(
     assert asked < 40
     edit(project, "usd=usd", "usd=100 * usd")
     kurt.json("workflows", "resume", "both")
-    assert len(server.arrivals) == 40
+    # `gather` does not wait for the other step: what that had in flight when the run failed is paid again.
+    again = 0 if workflow == "asking_twice" else CONCURRENCY
+    assert 40 <= len(server.arrivals) <= 40 + again
 
 
 def test_the_runs_of_a_workspace_share_its_budget(

@@ -110,7 +110,8 @@ async def test_what_is_spent_while_it_looks_is_counted_once() -> None:
     looking = asyncio.create_task(books.look())
     await asyncio.sleep(0)
     store.spend(books, 2.0)
-    assert not books.is_stale(Budget(usd=100))
+    assert not books.is_stale(Budget(usd=100)), "far from the end nobody else needs to look"
+    assert books.is_stale(Budget(usd=5)), "near it everybody does"
     store.gate.set()
     await looking
     assert math.isclose(books.usd, 3.0)

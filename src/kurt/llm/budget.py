@@ -136,24 +136,26 @@ class Books:
         """Read what all processes have spent."""
         if self._read is None:
             return
-        with self._lock:  # whoever comes meanwhile goes by what is known
-            before, self._seen = self._own, (self.usd, self.tokens)
-            self._due = float("inf")
+        with self._lock:
+            before = self._own
+            self._due = float("inf")  # once a second is enough, whoever looks
         began = time.monotonic()
-        usd = tokens = None
         try:
             usd, tokens = await self._read()
+            with self._lock:
+                self.usd = usd + self._own[0] - before[0]
+                self.tokens = tokens + self._own[1] - before[1]
+                self._seen = (self.usd, self.tokens)
         finally:
             now = time.monotonic()
-            with self._lock:
-                self._due = now + max(_LOOK_EVERY, _READING * (now - began))
-                if usd is not None and tokens is not None:
-                    self.usd = usd + self._own[0] - before[0]
-                    self.tokens = tokens + self._own[1] - before[1]
-                    self._seen = (self.usd, self.tokens)
+            self._due = now + max(_LOOK_EVERY, _READING * (now - began))
 
     def is_stale(self, budget: Budget) -> bool:
-        """Whether others may have spent so much since the last look that it matters."""
+        """Whether others may have spent so much since the last look that it matters.
+
+        Near the end every call looks for itself, after what it follows is noted. A sum that is read before the budget is
+        reached therefore admits one call of each row at work, in whatever process: no more than are in flight.
+        """
         if self._read is None:
             return False
         return (
