@@ -21,11 +21,11 @@ import click
 from kurt.cli.command import group
 from helper import PREFIX
 
-@group("content")
-def content():
+@group("pages")
+def pages():
     """Fetch pages. Slowly."""
 
-@content.command("fetch")
+@pages.command("fetch")
 @click.option("--url", required=True)
 def fetch(url):
     """Fetch one."""
@@ -54,7 +54,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "commands").mkdir(parents=True)
     (folder / "kurt.config").write_text("")
     (folder / "helper.py").write_text('PREFIX = "page "\n')
-    (folder / "commands" / "content.py").write_text(CONTENT)
+    (folder / "commands" / "pages.py").write_text(CONTENT)
     monkeypatch.chdir(folder)
     return folder
 
@@ -88,13 +88,13 @@ def test_reading_a_file_does_not_run_it(tmp_path: Path) -> None:
 
 def test_the_projects_commands_are_in_the_help(root: Path) -> None:
     shown = CliRunner().invoke(cli, ["--help"]).stdout
-    assert "content      Fetch pages." in shown
+    assert "pages        Fetch pages." in shown
     assert "count-words  Count." in shown
-    assert "commands.content" not in sys.modules
+    assert "commands.pages" not in sys.modules
 
 
 def test_they_run_and_can_import_from_the_project(root: Path) -> None:
-    result = CliRunner().invoke(cli, ["content", "fetch", "--url", "x", "--format", "json"])
+    result = CliRunner().invoke(cli, ["pages", "fetch", "--url", "x", "--format", "json"])
     assert result.stdout == '{"title": "page x"}\n', result.output
 
 
@@ -102,8 +102,8 @@ def test_they_are_found_from_another_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert invoke(["content", "fetch", "--url", "x"], str(root)) == {"title": "page x"}
-    result = CliRunner().invoke(cli, ["--project", str(root), "content", "fetch", "--url", "x"])
+    assert invoke(["pages", "fetch", "--url", "x"], str(root)) == {"title": "page x"}
+    result = CliRunner().invoke(cli, ["--project", str(root), "pages", "fetch", "--url", "x"])
     assert result.stdout == "title  page x\n"
 
 
@@ -113,7 +113,7 @@ def test_a_new_or_changed_file_is_seen_at_once(root: Path) -> None:
     other.write_text("@command('other')\ndef f(): ...")
     assert "other" in plugins.find(str(root))
     other.write_text("@command('another')\ndef f(): ...")
-    assert {"another"} == plugins.find(str(root)).keys() - {"content", "count-words"}
+    assert {"another"} == plugins.find(str(root)).keys() - {"pages", "count-words"}
     other.unlink()
     assert "another" not in plugins.find(str(root))
 
@@ -144,22 +144,22 @@ def test_a_home_that_cannot_be_written_costs_nothing_but_time(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert "content" in plugins.find(str(root))
+    assert "pages" in plugins.find(str(root))
 
 
 def test_private_files_and_tests_are_left_out(root: Path) -> None:
-    for name in ("_helpers.py", "test_content.py", ".hidden.py", "notes.txt"):
+    for name in ("_helpers.py", "test_pages.py", ".hidden.py", "notes.txt"):
         (root / "commands" / name).write_text("@command('x')\ndef f(): ...")
     assert "x" not in plugins.find(str(root))
 
 
 def test_a_name_that_two_files_bring_is_refused(root: Path) -> None:
-    (root / "commands" / "more.py").write_text("@command('content')\ndef f(): ...")
-    result = CliRunner().invoke(cli, ["content"])
+    (root / "commands" / "more.py").write_text("@command('pages')\ndef f(): ...")
+    result = CliRunner().invoke(cli, ["pages"])
     assert result.exit_code == 2
-    assert "defined twice: in commands/content.py and commands/more.py" in result.stderr
+    assert "defined twice: in commands/more.py and commands/pages.py" in result.stderr
     with pytest.raises(ConfigError):
-        invoke(["content", "fetch", "--url", "x"], str(root))
+        invoke(["pages", "fetch", "--url", "x"], str(root))
 
 
 def test_kurts_own_commands_win(root: Path) -> None:
