@@ -287,6 +287,7 @@ def test_secrets_are_known_by_their_names(key: str, secret: bool) -> None:
     [
         ("PATH_DBB=x", "did you mean PATH_DB?"),
         ("WORKER.CONCURENCY=3", "did you mean WORKER.CONCURRENCY?"),
+        ("WROKER.CONCURRENCY=3", "did you mean WORKER.CONCURRENCY?"),
         ("QQQQQ=3", "nobody knows the setting QQQQQ"),
     ],
 )
@@ -298,5 +299,7 @@ def test_an_unknown_key_gives_a_warning(root: Path, line: str, warning: str) -> 
 
 
 def test_keys_of_modules_are_free(root: Path) -> None:
-    (root / "kurt.config").write_text("MAP.MAX_PAGES=3\nEXTRACT.ENTITIES.LLM_MODEL=x\n")
+    (root / "kurt.config").write_text(
+        "MAP.MAX_PAGES=3\nEXTRACT.ENTITIES.LLM_MODEL=x\nCRAWLER.CONCURRENCY=1\nMAP.TIMEOUT=1m\n"
+    )
     assert load(root).warnings == ()

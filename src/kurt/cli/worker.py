@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kurt.cli.command import group
+from kurt.cli.output import echo_progress
 from kurt.cli.session import current
 from kurt.cli.table import Column, Table
 from kurt.errors import UsageError
@@ -24,6 +25,11 @@ def workers_table(executors: list[dict[str, Any]]) -> Table:
         for item in executors
     ]
     return Table([*columns], rows, empty="no executor is alive; start one with: kurt worker start")
+
+
+def _stopped_table(executors: list[dict[str, Any]]) -> Table | str:
+    """The workers that were stopped, if there were any."""
+    return workers_table(executors) if executors else ""
 
 
 @group("worker", epilog="kurt worker start --queues default\nkurt worker list\nkurt worker stop --all")
@@ -99,7 +105,7 @@ def _described(executor: ExecutorInfo) -> Json:
 
 
 @worker_group.command(
-    "stop", view=workers_table, epilog="kurt worker stop --all\nkurt worker stop worker-host-1234"
+    "stop", view=_stopped_table, epilog="kurt worker stop --all\nkurt worker stop worker-host-1234"
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "everyone", is_flag=True, help="All workers of the project on this machine.")
@@ -113,6 +119,9 @@ def stop_cmd(ids: tuple[str, ...], everyone: bool, no_wait: bool) -> Json:
             "it is not said which workers are to stop",
             hint="kurt worker stop --all, or name some of `kurt worker list`",
         )
-    return [
-        _described(worker) for worker in stop(current().settings(), ids, everyone=everyone, wait=not no_wait)
-    ]
+    stopped = stop(current().settings(), ids, everyone=everyone, wait=not no_wait)
+    how = "told to end" if no_wait else "ended"
+    echo_progress(
+        f"{len(stopped)} worker{'' if len(stopped) == 1 else 's'} {how}" if stopped else "no worker is alive"
+    )
+    return [_described(worker) for worker in stopped]

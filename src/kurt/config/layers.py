@@ -109,16 +109,25 @@ def _refuse_secret(entry: Entry, place: str) -> None:
         )
 
 
+_SLIP = 0.9
+"""How alike two keys are of which one is a slip."""
+
+
 def _doubts(key: str, place: str) -> list[str]:
-    """A sentence about a key that the core does not know; keys of workflow modules are free."""
+    """A sentence about a key that the core does not know; keys of workflow modules are free, unless the module's name is
+    a slip: `WROKER.CONCURRENCY`.
+    """
     name = key.upper()
-    if (
-        name in KNOWN
-        or name.startswith(PASSED_THROUGH)
-        or ("." in name and name.partition(".")[0] not in GROUPS)
-    ):
+    if name in KNOWN or name.startswith(PASSED_THROUGH):
+        return []
+    group, dot, rest = name.partition(".")
+    is_free = bool(dot) and group not in GROUPS
+    alike = [known for known in KNOWN if known.endswith(f".{rest}")] if is_free else list(KNOWN)
+    if is_free and not alike:
         return []
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    close = get_close_matches(name, KNOWN, n=1)
+    close = get_close_matches(name, alike, n=1, cutoff=_SLIP if is_free else 0.6)
+    if is_free and not close:
+        return []
     return [f"{place}: nobody knows the setting {name}" + (f"; did you mean {close[0]}?" if close else "")]
