@@ -102,7 +102,7 @@ class Site:
     async def _start(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+        runner = web.AppRunner(app, shutdown_timeout=0, access_log=None, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -14,8 +15,9 @@ from yarl import URL
 SLOWEST = 60.0
 """Seconds between two requests that a server which says 429 gets at most of its own."""
 
-_FIRST_STEP = 0.25
-_EASIER = 0.9
+_FIRST_STEP = 0.1
+_EASIER = 0.8
+_AT_ONCE = 1.0
 _NOTHING = 0.01
 
 
@@ -34,6 +36,7 @@ class _Host:
         delay: seconds that it asks for between two requests.
         slowed: seconds that were added because it complained.
         not_before: when the next request may begin, on the monotonic clock.
+        complained: when it was slowed down last, likewise.
     """
 
     places: asyncio.Semaphore
@@ -41,6 +44,7 @@ class _Host:
     delay: float = 0.0
     slowed: float = 0.0
     not_before: float = 0.0
+    complained: float = -math.inf
 
     @property
     def apart(self) -> float:
@@ -78,8 +82,14 @@ class Politeness:
         host.not_before = max(host.not_before, time.monotonic() + seconds)
 
     def complained(self, origin: str) -> None:
-        """A server said that it gets too many requests: it gets them half as fast."""
-        host = self._host(origin)
+        """A server said that it gets too many requests: it gets them half as fast.
+
+        Requests that were on their way together complain together; they count once.
+        """
+        host, now = self._host(origin), time.monotonic()
+        if now - host.complained < max(_AT_ONCE, 2 * host.slowed):
+            return
+        host.complained = now
         host.slowed = min(SLOWEST, max(_FIRST_STEP, host.slowed * 2))
 
     def content(self, origin: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lxml.etree import LxmlError  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - compiled, without stubs
+from lxml.html import HTMLParser, document_fromstring
 from trafilatura.core import bare_extraction
 from trafilatura.settings import Document
 from trafilatura.utils import load_html
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # a page without text is our own error
 logging.getLogger("htmldate").setLevel(logging.CRITICAL)
 
+_PARSER = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+_BLOCK = re.compile(r"<(p|div|table|[uo]l|dl|section|article|main|h[1-6]|pre|blockquote)[\s>]", re.IGNORECASE)
 _FORUM_TYPES = frozenset({"discussionforumposting", "qapage", "question"})
 _FORUM_MAKERS = (
     "discourse",
@@ -82,9 +87,7 @@ def extract_page(html: bytes, *, url: str, charset: str | None = None) -> Page:
     Raises:
         NoTextError: it has no text, or is no HTML.
     """
-    tree = load_html(decode(html, charset))
-    if tree is None:
-        raise NoTextError("the page is no HTML")
+    tree = _parsed(decode(html, charset))
     subtrees.drop_permalinks(tree)
     facts = read_metadata(tree, url)
     technical = subtrees.is_technical(tree)
@@ -112,6 +115,22 @@ def extract_page(html: bytes, *, url: str, charset: str | None = None) -> Page:
         description=facts.description,
         canonical=facts.canonical,
     )
+
+
+def _parsed(text: str) -> HtmlElement:
+    """The tree of a page, repaired where it is broken."""
+    tree = load_html(text)
+    if tree is not None:
+        return tree
+    if not _BLOCK.search(text):
+        raise NoTextError("the page is no HTML")
+    try:
+        # What consists of one block only, trafilatura does not take for a page.
+        return document_fromstring(
+            f"<html><body>{text}</body></html>".encode("utf-8", "replace"), parser=_PARSER
+        )
+    except LxmlError as error:
+        raise NoTextError("the page is no HTML") from error
 
 
 def _plain(found: Document) -> str:
