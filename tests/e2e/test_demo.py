@@ -1,4 +1,4 @@
-"""What a stranger runs first: `make demo` leaves a project with a report over this repository's documentation."""
+"""What a stranger runs first: `make demo` leaves a project with a report over real pages, and the texts to search."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ def test_the_demo_leaves_a_report_and_a_run(tmp_path: Path, home: Path) -> None:
     done = demo(folder, home)
     assert done.returncode == 0, done.stdout + done.stderr
     report = (folder / "report.md").read_text(encoding="utf-8")
-    pages = sorted((ROOT / "docs").rglob("*.md"))
-    assert report.startswith(f"# {len(pages)} Markdown files")
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples" / "corpus" / "sqlite").glob("*.html")]
     assert all(str(page) in report for page in pages)
-    assert f"the report in {folder / 'report.md'}" in done.stdout
-    assert "quickstart  succeeded" in done.stdout
-    onward = done.stdout.splitlines()[-1].removeprefix("To go on: ")
-    doctor = subprocess.run(
-        ["/bin/sh", "-c", onward], env=child_environment(home), capture_output=True, check=False
-    )
-    assert doctor.returncode == 0, doctor.stdout.decode() + doctor.stderr.decode()
+    assert f"| pages | {len(pages)} |" in report
+    for heading in ("Near-duplicates", "Stale pages", "Links that lead nowhere"):
+        assert f"## {heading}" in report
+    assert "2017-02-02" in report  # what a page says of its age
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert html.count("<svg") == 2
+    assert "Running in the background" in done.stdout.partition("kurt content search")[2]
+    assert f"the report in {folder / 'report.html'}" in done.stdout
+    assert done.stdout.count("quickstart  succeeded") == 2
 
 
 def test_the_demo_can_be_repeated(tmp_path: Path, home: Path) -> None:
@@ -55,7 +56,7 @@ def test_the_demo_can_be_repeated(tmp_path: Path, home: Path) -> None:
         capture_output=True,
         check=True,
     )
-    assert [run["status"] for run in json.loads(listing.stdout)] == ["succeeded", "succeeded"]
+    assert [run["status"] for run in json.loads(listing.stdout)] == ["succeeded"] * 4
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ FILES = [
     "kurt.config",
     ".env.example",
     ".kurt/",
+    "content/",
+    "content/README.md",
     "sources/",
     "sources/README.md",
     "workflows/",
@@ -132,3 +134,17 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written: Not a directory") as caught:
         initialise(tmp_path / "file" / "project", environ={"HOME": str(tmp_path)})
     assert "kurt init DIR" in (caught.value.hint or "")
+
+
+def test_the_quickstart_of_a_new_project_reports_on_its_folder(bare: Kurt) -> None:
+    bare("init")
+    (bare.project / "content" / "page.html").write_text(
+        "<html><title>A page</title><body><main><p>" + "Some words. " * 60 + "</p></main></body></html>"
+    )
+    outputs = bare.json("workflows", "run", "workflows/quickstart.yaml")["outputs"]
+    assert (outputs["pages"], outputs["report"], outputs["markdown"]) == (2, "report.html", "report.md")
+    assert "[A page](<file:content/page.html>)" in (bare.project / "report.md").read_text()
+    assert (
+        "no folder 'nothing'"
+        in bare("workflows", "run", "workflows/quickstart.yaml", "--input", "source=nothing", code=1).stderr
+    )

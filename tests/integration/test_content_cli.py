@@ -248,7 +248,7 @@ def test_report_writes_two_files_and_its_numbers(run: Run, ids: dict[str, str], 
     assert (made["near_duplicates"], made["broken_links"]) == (1, 1)
     text = (database.root / made["markdown"]).read_text()
     assert text.startswith("# My docs\n")
-    assert "| [A copy](<https://example.com/guides/copy>) | /gone | the page is gone |" in text
+    assert "| https://example.com/gone | the page is gone | 1 | A copy |" in text
     assert "lexical/hashing-v1" in text
     assert "<svg" in (database.root / made["html"]).read_text()
     assert sorted(path.name for path in (database.root / "reports").iterdir()) == ["all.html", "all.md"]

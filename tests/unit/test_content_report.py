@@ -102,6 +102,7 @@ def test_pages_belong_to_sections() -> None:
         "file:///x/y/z.md",
     ]
     assert [section_of(uri) for uri in uris] == ["example.com", "example.com/a", ".", "a/b", "/x/y"]
+    assert short_names(["/x/a/b", "/x/c"]) == {"/x/a/b": "a/b", "/x/c": "c"}
     assert short_names(["/x/docs", "/x/docs/guide", "a"]) == {
         "/x/docs": "docs",
         "/x/docs/guide": "docs/guide",

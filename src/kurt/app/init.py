@@ -75,6 +75,8 @@ def _contents() -> Iterator[tuple[str, Callable[[], str] | None]]:
     yield "kurt.config", _template("kurt.config")
     yield ".env.example", _template("env.example")
     yield ".kurt/", None
+    yield "content/", None
+    yield "content/README.md", _template("content.md")
     yield "sources/", None
     yield "sources/README.md", _template("sources.md")
     yield "workflows/", None

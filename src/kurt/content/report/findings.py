@@ -173,7 +173,8 @@ def _sections(pages: Sequence[Page]) -> list[tuple[str, int, int]]:
 def short_names(sections: Sequence[str]) -> dict[str, str]:
     """Names of folders outside of the project without what all of them begin with."""
     outside = [section for section in sections if section.startswith("/")]
-    base = str(PurePosixPath(os.path.commonpath(outside)).parent) if outside else ""
+    common = os.path.commonpath(outside) if outside else ""
+    base = str(PurePosixPath(common).parent) if common in outside else common
     return {
         section: section.removeprefix(base).lstrip("/") if section in outside else section
         for section in sections

@@ -25,11 +25,13 @@ class Broken:
     Attributes:
         page: where it stands.
         target: what it says.
+        uri: what it means.
         why: what is wrong with the target.
     """
 
     page: Page
     target: str
+    uri: str
     why: str
 
 
@@ -66,7 +68,7 @@ def follow(pages: Sequence[Page], states: Mapping[str, str], exists: Callable[[s
                 continue
             why = _fault(uri, states, exists)
             if why is not None:
-                broken.append(Broken(page, target, why))
+                broken.append(Broken(page, target, uri, why))
             elif uri in states:
                 internal += 1
                 linked.add(uri)

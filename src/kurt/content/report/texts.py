@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kurt.content.report.findings import LONG, THIN, Findings
+from kurt.content.report.links import Broken
 from kurt.content.report.pages import Page
 
 MOST: Final = 25
@@ -124,8 +125,24 @@ def _broken(found: Findings) -> Section:
         if found.links.broken
         else f"All {found.links.internal:,} links between documents lead to one."
     )
-    rows = [(_link(broken.page), broken.target, broken.why) for broken in found.links.broken]
-    return _table("Links that lead nowhere", said, ("page", "link", "what is wrong"), rows)
+    rows = [
+        (
+            broken[0].uri,
+            broken[0].why,
+            len(broken),
+            ", ".join(dict.fromkeys(one.page.title for one in broken[:3])),
+        )
+        for broken in _by_target(found)
+    ]
+    return _table("Links that lead nowhere", said, ("target", "what is wrong", "links", "on"), rows)
+
+
+def _by_target(found: Findings) -> list[list[Broken]]:
+    """Broken links with the same target together, the most wanted first."""
+    targets: dict[str, list[Broken]] = {}
+    for broken in found.links.broken:
+        targets.setdefault(broken.uri, []).append(broken)
+    return sorted(targets.values(), key=lambda links: (-len(links), links[0].uri))
 
 
 def _orphans(found: Findings) -> Section:
