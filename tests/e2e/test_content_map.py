@@ -231,6 +231,35 @@ def test_from_a_workflow_file(kurt: Kurt, project: Path, notes: Path, text: str,
     assert len(stored(project)) == 2
 
 
+@pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_on_postgres(kurt: Kurt, url: str, notes: Path, site: Site) -> None:
+    assert url.startswith("postgresql")
+    assert kurt.json("content", "map", "--folder", "notes")["rows_written"] == 2
+    (notes / "two.md").rename(notes / "three.md")
+    (notes / "one.md").write_text("# One, edited\n")
+    result = kurt.json("content", "map", "--folder", "notes")
+    statuses = {row["uri"]: row["status"] for row in result["rows"]}
+    assert statuses == {"file:notes/one.md": "changed", "file:notes/three.md": "renamed"}
+    assert result["documents_gone"] == 1
+    assert len(mapped(kurt, site)) == 6
+    assert kurt.json("content", "map", site.url, "--allow-private")["documents_existing"] == 6
+
+
+def test_each_workspace_has_its_own_documents(kurt: Kurt, project: Path, notes: Path) -> None:
+    for workspace in ("red", "blue"):
+        result = kurt.json("content", "map", "--folder", "notes", "--workspace", workspace)
+        assert (result["rows_written"], result["documents_existing"]) == (2, 0)
+    again = kurt.json("content", "map", "--folder", "notes", "--workspace", "red")
+    assert (again["rows_written"], again["rows_updated"]) == (0, 2)
+    (notes / "one.md").unlink()
+    assert kurt.json("content", "map", "--folder", "notes", "--workspace", "blue")["documents_gone"] == 1
+    with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
+        rows = connection.execute(
+            "SELECT workspace_id, count(*) FROM map_documents WHERE status = 'GONE' GROUP BY 1"
+        )
+        assert list(rows) == [("blue", 1)]
+
+
 def test_a_crawl_that_is_killed_goes_on(
     kurt: Kurt, project: Path, site: Site, wait_until: Callable[..., Any]
 ) -> None:

@@ -178,6 +178,76 @@ class TestLists:
         assert list(stored()) == [site.url + "/a"]
 
 
+class TestHostile:
+    """Each ends within its limit, as an error that is stored; the rest goes on."""
+
+    def test_a_bomb_as_sitemap(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages |= {
+            "/": page("Home"),
+            "/sitemap.xml": index(site, "/bomb.xml.gz", "/packed.xml", "/good.xml"),
+            "/bomb.xml.gz": Page(gzip.compress(b"<urlset>" + b" " * 60_000_000), "application/gzip"),
+            "/packed.xml": Page(
+                gzip.compress(b" " * 60_000_000), "application/xml", headers={"Content-Encoding": "gzip"}
+            ),
+            "/good.xml": urlset(site, "/a"),
+        }
+        result = run(site)
+        assert found(site, result) == ["/a"]
+        errors = {error["uri"].removeprefix(site.url): error["error"] for error in result["errors"]}
+        assert set(errors) == {"/bomb.xml.gz", "/packed.xml"}
+        assert all("larger than" in text or "50" in text for text in errors.values()), errors
+
+    def test_a_hundred_nested_sitemaps(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages |= {"/": page("Home"), "/sitemap.xml": index(site, "/s0.xml", "/good.xml")}
+        site.pages |= {f"/s{n}.xml": index(site, f"/s{n + 1}.xml") for n in range(100)}
+        site.pages["/good.xml"] = urlset(site, "/a")
+        result = run(site)
+        assert (found(site, result), result["truncated"]) == (["/a"], True)
+        assert [error["error"] for error in result["errors"]] == ["sitemaps are nested deeper than 8 levels"]
+        assert len(site.paths()) < 20
+
+    def test_sitemaps_that_name_each_other(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages |= {
+            "/": page("Home"),
+            "/sitemap.xml": index(site, "/b.xml"),
+            "/b.xml": index(site, "/sitemap.xml", "/c.xml"),
+        }
+        site.pages["/c.xml"] = urlset(site, "/a")
+        assert found(site, run(site)) == ["/a"]
+        assert len(site.paths()) == 5
+
+    def test_a_redirect_to_a_file(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages |= {
+            "/": page("Home"),
+            "/sitemap.xml": index(site, "/file.xml", "/good.xml"),
+            "/good.xml": urlset(site, "/a"),
+        }
+        site.pages["/file.xml"] = Page(status=302, headers={"Location": "file:///etc/passwd"})
+        result = run(site)
+        assert (found(site, result), result["documents_errors"]) == (["/a"], 1)
+
+    def test_addresses_without_end(self, tmp_kurt_project: Path, site: Site) -> None:
+        """A calendar: each page leads to two that did not exist before."""
+
+        class Endless(dict[str, Any]):
+            def get(self, key: str, default: Any = None) -> Any:
+                if key == "/robots.txt" or key.endswith((".xml", ".txt", ".gz", "/feed", "/rss")):
+                    return None
+                return links(key, f"{key.rstrip('/')}/1", f"{key.rstrip('/')}/2")
+
+        site.pages = Endless()
+        result = run(site, max_pages=60, max_depth=100)
+        assert (result["total"], result["truncated"]) == (60, True)
+        assert run(site, max_depth=2, exclude_patterns="*/about*")["total"] == 7
+
+    def test_a_page_of_links_alone(self, tmp_kurt_project: Path, site: Site) -> None:
+        many = "".join(f'<a href="/{number}">x</a>' for number in range(30_000))
+        site.pages["/"] = Page(f"<title>Many</title>{many}".encode())
+        result = run(site, max_depth=1, max_pages=5)
+        assert (result["total"], result["truncated"]) == (1, True)
+        assert len(site.paths()) < 250
+
+
 class TestCrawl:
     def test_links_are_followed_to_a_real_depth(self, tmp_kurt_project: Path, site: Site) -> None:
         site.pages |= {

@@ -12,6 +12,8 @@ from kurt.integrations.web.errors import RobotsRefusedError, WebError
 from kurt.integrations.web.links import is_asset, page_links
 from kurt.integrations.web.robots import RobotsCache
 
+from .config import CRAWL_PAGES
+from .frontier import visits_for
 from .scope import scope_of
 
 if TYPE_CHECKING:
@@ -98,9 +100,11 @@ class Crawler:
         visited = await asyncio.gather(*(self._visit(web, url, depth, follow) for url, depth in batch))
         pages = [page for page in visited if page is not None]
         known = {page["url"] for page in pages}
+        room = visits_for(self._config.max_pages or CRAWL_PAGES)  # more will never be asked for
         for page in pages:
-            fresh = [link for link in page.pop("links", ()) if link not in seen and link not in known]
+            fresh = [link for link in page.pop("links", ()) if link not in seen and link not in known][:room]
             known.update(fresh)
+            room -= len(fresh)
             page["links"] = [link for link in fresh if await web.allows(link)]
         return pages
 

@@ -13,6 +13,11 @@ BATCH = 40
 """Pages of one step: what a crash repeats at most."""
 
 
+def visits_for(max_pages: int) -> int:
+    """How many addresses are asked for at most to find so many documents: a site may be full of dead links."""
+    return 4 * max_pages + 200
+
+
 Visit = Callable[[list[list[str | int]], bool], Sequence[JsonObject]]
 """Fetches the pages of a batch; is told whether their links are of interest."""
 
@@ -36,6 +41,7 @@ class Frontier:
         self._max_depth = max_depth
         self._max_pages = max_pages
         self._known: set[str] = set()
+        self._visits = visits_for(max_pages)
         self.seen: set[str] = set(seeds)
         self.rows: list[JsonObject] = []
         self.documents = 0
@@ -43,14 +49,15 @@ class Frontier:
     @property
     def truncated(self) -> bool:
         """Whether pages were left out because there are enough."""
-        return bool(self._waiting) and self.documents >= self._max_pages
+        return bool(self._waiting) and (self.documents >= self._max_pages or self._visits <= 0)
 
     def next_batch(self) -> list[list[str | int]]:
         """The next addresses with their depths, all of one depth; none when the crawl is over."""
-        room = min(BATCH, self._max_pages - self.documents)
+        room = min(BATCH, self._max_pages - self.documents, self._visits)
         batch: list[list[str | int]] = []
         while self._waiting and len(batch) < room and (not batch or self._waiting[0][1] == batch[0][1]):
             batch.append(list(self._waiting.popleft()))
+        self._visits -= len(batch)
         return batch
 
     def follows(self, depth: int) -> bool:
