@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kurt.app.targets import SUFFIXES
-
 if TYPE_CHECKING:
     from kurt.config import Settings
+
+
+SUFFIXES = (".yaml", ".yml")
+"""How the names of workflow files end."""
 
 
 def runnable(settings: Settings) -> list[dict[str, Any]]:

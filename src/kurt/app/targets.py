@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kurt.app.catalogue import SUFFIXES, runnable
 from kurt.config import load_settings
 from kurt.db import tenant
 from kurt.errors import CredentialsError, InputError, NotFoundError, UsageError
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from kurt.config import Settings
     from kurt.engine.language.schema import WorkflowDefinition
     from kurt.errors import KurtError
-
-SUFFIXES = (".yaml", ".yml")
-
 
 _IN_WORKERS = frozenset({"cli", "script", "python"})
 """Step kinds that run in warm workers."""
@@ -107,8 +105,7 @@ def workflow_file(settings: Settings, target: str) -> Path | None:
 
 def no_workflow(settings: Settings, target: str) -> KurtError:
     """The error for a word that names no workflow: what it names, or what it may have been meant for."""
-    from kurt.app.catalogue import runnable  # noqa: PLC0415 - only a mistake needs it
-    from kurt.engine.suggestions import did_you_mean  # noqa: PLC0415 - as above
+    from kurt.engine.suggestions import did_you_mean  # noqa: PLC0415 - only a mistake needs it
 
     path = next((path for path in (Path(target), settings.root / target) if path.is_dir()), None)
     if path is not None:

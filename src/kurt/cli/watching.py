@@ -235,7 +235,7 @@ class _Follower:
     def _show_items(self, path: str) -> None:
         """Show how far a fan-out is, if that is news."""
         if (counts := self._items.news(path)) is not None:
-            self._view.on_items(path, **counts)
+            self._view.on_items(path, done=counts["done"], failed=counts["failed"], total=counts["total"])
 
     def _show_tracked(self, run: Run) -> set[str]:
         """Show how far those steps are that tell of themselves; their names."""
