@@ -13,6 +13,8 @@ from kurt.cli.options import add_background_options
 
 from .config import WEB_METHODS
 
+_URI_WIDTH = 60
+
 _SHOWN = 20
 """Documents that people are shown; all of them are in `kurt content list`."""
 
@@ -102,7 +104,9 @@ def _view(result: Any) -> list[str]:
         return [f"Workflow started: {run_id}", f"Follow: kurt workflows follow {run_id}"]
     rows = [(row["status"], row["uri"], row["title"] or "") for row in result["rows"]]
     rows += [("error", fault["uri"], fault["error"]) for fault in result["errors"]]
-    lines = [f"{status:<10}  {uri}  {text}".rstrip() for status, uri, text in rows[:_SHOWN]]
+    shown = rows[:_SHOWN]
+    width = min(max((len(uri) for _, uri, _ in shown), default=0), _URI_WIDTH)
+    lines = [f"{status:<10}  {uri:<{width}}  {text}".rstrip() for status, uri, text in shown]
     if len(rows) > _SHOWN:
         lines.append(f"... and {len(rows) - _SHOWN:,} more: kurt content list")
     return [*lines, _summary(result)]
