@@ -128,7 +128,8 @@ def _summary(result: Mapping[str, Any]) -> str:
     )
     always = ("new", "known")
     parts = [f"{result[key]:,} {word}" for key, word in counted if result[key] or word in always]
-    text = f"{result['total']:,} documents by {result['discovery_method']}: {', '.join(parts)}"
+    documents = "document" if result["total"] == 1 else "documents"
+    text = f"{result['total']:,} {documents} by {result['discovery_method']}: {', '.join(parts)}"
     if result["truncated"]:
         text += "; there are more (--max-pages, --max-depth)"
     return f"{text}; nothing was stored (--dry-run)" if result["dry_run"] else text
