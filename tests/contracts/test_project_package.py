@@ -76,5 +76,5 @@ def test_a_dependency_has_a_licence_that_can_be_used(name: str) -> None:
 
 def choices(found: metadata.PackageMetadata, text: str) -> list[str]:
     """The licences of which one may be chosen; an expression `A OR B` leaves the choice."""
-    expression = found.get("License-Expression")
+    expression = next(iter(found.get_all("License-Expression", [])), None)
     return expression.split(" OR ") if expression else [text]

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def test_a_full_disk(
 
 
 @contextmanager
-def no_room_in_the_journal(project: Path) -> Iterator[None]:
+def no_room_in_the_journal(project: Path) -> Generator[None]:
     """Cut SQLite's journal to its contents and let nobody begin it anew: what is written now takes room on the disk."""
     with closing(
         sqlite3.connect(project / ".kurt" / "kurt.sqlite", timeout=30, isolation_level=None)
