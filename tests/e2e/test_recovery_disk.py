@@ -193,6 +193,20 @@ def test_a_disk_that_may_only_be_read(
     account.check({"held": ["one", "two", "three"]})
 
 
+def test_runs_on_a_disk_that_may_only_be_read_can_be_looked_at(
+    kurt: Kurt, project: Path, disk: SmallDisk
+) -> None:
+    (project / "workflows" / "plain.yaml").write_text("steps: [{name: a, type: run, command: [echo]}]\n")
+    kurt("workflows", "run", "plain", "--run-id", "over")
+    disk.read_only(True)
+    (run,) = kurt.json("workflows", "list")
+    assert (run["run_id"], run["status"]) == ("over", "succeeded")
+    assert "run succeeded" in kurt("workflows", "logs", "over").stdout
+    disk.read_only(False)
+    kurt("workflows", "run", "plain")
+    assert len(kurt.json("workflows", "list")) == 2
+
+
 @pytest.mark.parametrize("damage", ["all", "middle"])
 def test_a_damaged_file(
     kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil, damage: str

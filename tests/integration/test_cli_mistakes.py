@@ -157,7 +157,7 @@ def test_each_mistake_has_its_remedy(
             "'lots' is not valid",
             "a whole number",
         ),
-        ({"KURT_WORKFLOW__TIMEOUT": "soon"}, [*RUN, "quickstart"], 2, "'soon' is not valid", "30s"),
+        ({"KURT_WORKFLOW__TIMEOUT": "soon"}, [*TYPED_RUN], 2, "'soon' is not valid", "30s"),
     ],
 )
 def test_each_wrong_setting_has_its_remedy(
@@ -191,11 +191,12 @@ def answered_well(kurt: Command, argv: list[str], code: int, message: str, hint:
     assert described["code"]
 
 
-def test_a_run_that_cannot_start_is_not_told_to_be_running(kurt: Kurt) -> None:
-    result = kurt("workflows", "run", "quickstart", code=1, env=UNREACHABLE)
+def test_a_run_that_cannot_start_is_not_told_to_be_running(kurt: Kurt, project: Path) -> None:
+    (project / "workflows" / "plain.yaml").write_text("steps: [{name: a, type: run, command: [echo]}]\n")
+    result = kurt("workflows", "run", "plain", code=1, env=UNREACHABLE)
     assert "running" not in result.stderr
     assert "error: the Postgres server cannot be reached" in result.stderr
-    kurt("workflows", "run", "quickstart", "--run-id", "over")
+    kurt("workflows", "run", "plain", "--run-id", "over")
     for verb in (["resume"], ["retry"], ["fork", "--from", "nothing"]):
         result = kurt("workflows", verb[0], "over", *verb[1:], code=None)
         assert result.exit_code in (1, 3)

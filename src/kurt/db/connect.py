@@ -6,8 +6,10 @@ use it without loading SQLAlchemy.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -39,7 +41,7 @@ def connect_sqlite(settings: Settings, *, readonly: bool = False) -> sqlite3.Con
     Raises:
         StorageError: the file cannot be opened.
     """
-    mode = "ro" if readonly else "rwc"
+    mode = "rwc" if not readonly else "ro&immutable=1" if _cannot_change(settings.sqlite_path) else "ro"
     try:
         return sqlite3.connect(
             f"file:{quote(str(settings.sqlite_path))}?mode={mode}",
@@ -50,6 +52,14 @@ def connect_sqlite(settings: Settings, *, readonly: bool = False) -> sqlite3.Con
         )
     except sqlite3.Error as error:
         raise storage_error(settings, error) from error
+
+
+def _cannot_change(file: Path) -> bool:
+    """Whether the file lies, complete, on a disk that may only be read: SQLite then needs no lock, and could make none."""
+    try:
+        return bool(os.statvfs(file).f_flag & os.ST_RDONLY) and not Path(f"{file}-wal").exists()
+    except OSError:
+        return False
 
 
 def connect_postgres(settings: Settings, *, application: str = "kurt") -> psycopg.Connection[Any]:
