@@ -309,3 +309,16 @@ def test_a_step_may_count_for_itself(tmp_kurt_project: Path) -> None:
     assert status["progress"] == {"current": 4, "total": 4}
     shown = [(one["name"], one["status"], one["current"], one["total"]) for one in status["steps"]]
     assert shown == [("count", "success", 0, 0), ("core.counting", "success", 4, 4)]
+
+
+def test_rows_of_one_key_in_one_call_are_one_row(tmp_kurt_project: Path) -> None:
+    ensure_tables([Item])
+    given = [{"address": "a", "count": 1}, {"address": "b", "count": 2}, {"address": "a", "count": 3}]
+    found = run_workflow(saved, given)
+    assert (found["inserted"], found["updated"]) == (2, 1)
+    plain = SaveStep("save_plain", Item)
+    assert plain.run([{"address": "c"}] * 1000)["inserted"] == 1000
+    with managed_session() as session:
+        stored = session.exec(select(Item).order_by(Item.address)).all()
+    assert [(item.address, item.count) for item in stored][:2] == [("a", 3), ("b", 2)]
+    assert len({item.id for item in stored}) == 1002

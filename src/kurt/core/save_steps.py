@@ -114,8 +114,7 @@ class SaveStep:
             ]
             before = session.exec(select(self.model).where(*matches)).first()
         if before is None:
-            session.add(made)
-            session.flush()
+            session.add(made)  # stored with others; the next look for a key stores it before it looks
             return False
         for name in row:
             if name not in self.key:
