@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support import docs_runner
+from tests.support import docs_runner, docs_site
 from tests.support.environment import child_environment
 from tests.support.processes import end_executors
 
@@ -42,8 +43,9 @@ def test_examples_do_what_the_page_says(page: Path, request: pytest.FixtureReque
         _check_fragments(blocks)
         return
     project: Path = request.getfixturevalue("empty" if docs_runner.begins_empty(text) else "project")
-    for number, block in enumerate(blocks):
-        _perform(block, blocks[number + 1 :], project, home, page)
+    with docs_site.serving(docs_runner.site(text)) as mirror:
+        for number, block in enumerate(blocks):
+            _perform(block, blocks[number + 1 :], Stage(project, home, page, mirror))
 
 
 @pytest.mark.conventions
@@ -77,43 +79,57 @@ def _check_fragments(blocks: list[docs_runner.Block]) -> None:
             docs_runner.check_fragment(block)
 
 
-def _perform(
-    block: docs_runner.Block, rest: list[docs_runner.Block], project: Path, home: Path, page: Path
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a page is played.
+
+    Attributes:
+        project: the folder of its commands.
+        home: what they take for the user's home.
+        page: the page.
+        mirror: the site of its commands.
+    """
+
+    project: Path
+    home: Path
+    page: Path
+    mirror: docs_site.Mirror
+
+
+def _perform(block: docs_runner.Block, rest: list[docs_runner.Block], stage: Stage) -> None:
     """Write, run or check one block."""
     if block.skip is not None:
         return
     if block.title is not None:
-        docs_runner.write_file(block, project)
+        docs_runner.write_file(block, stage.project)
     elif block.language == "console":
-        _run_console(block, project, home, page)
+        _run_console(block, stage)
     elif block.language == "python":
-        _run_python(block, rest, project, home, page)
+        _run_python(block, rest, stage)
     elif block.language == "yaml":
         docs_runner.check_fragment(block)
 
 
-def _run_console(block: docs_runner.Block, project: Path, home: Path, page: Path) -> None:
+def _run_console(block: docs_runner.Block, stage: Stage) -> None:
     found = docs_runner.commands(block)
     for command in found:
         expected = block.exit_code if command is found[-1] else 0
-        done = _run(["sh", "-c", command.text], project, home)
-        place = f"{name(page)}:{command.line}: $ {command.text}"
-        assert done.returncode == expected, f"{place}\nexit {done.returncode}, not {expected}\n{done.stdout}"
+        done = _run(["sh", "-c", stage.mirror.command(command.text)], stage)
+        printed = stage.mirror.output(done.stdout)
+        place = f"{name(stage.page)}:{command.line}: $ {command.text}"
+        assert done.returncode == expected, f"{place}\nexit {done.returncode}, not {expected}\n{printed}"
         if command.shown:
             shown = "\n".join(command.shown)
-            assert docs_runner.shown_matches(command.shown, done.stdout), (
-                f"{place}\n--- the page shows\n{shown}\n--- it printed\n{done.stdout}"
+            assert docs_runner.shown_matches(command.shown, printed), (
+                f"{place}\n--- the page shows\n{shown}\n--- it printed\n{printed}"
             )
 
 
-def _run_python(
-    block: docs_runner.Block, rest: list[docs_runner.Block], project: Path, home: Path, page: Path
-) -> None:
-    script = project / f"example_line_{block.line}.py"
+def _run_python(block: docs_runner.Block, rest: list[docs_runner.Block], stage: Stage) -> None:
+    script = stage.project / f"example_line_{block.line}.py"
     script.write_text(block.body, encoding="utf-8")
-    done = _run([sys.executable, script.name], project, home)
-    place = f"{name(page)}:{block.line}"
+    done = _run([sys.executable, script.name], stage)
+    place = f"{name(stage.page)}:{block.line}"
     assert done.returncode == block.exit_code, f"{place}: exit {done.returncode}\n{done.stdout}"
     if rest and rest[0].language == "text" and rest[0].follows:
         shown = rest[0].body.splitlines()
@@ -123,12 +139,12 @@ def _run_python(
     script.unlink()
 
 
-def _run(argv: list[str], project: Path, home: Path) -> subprocess.CompletedProcess[str]:
+def _run(argv: list[str], stage: Stage) -> subprocess.CompletedProcess[str]:
     """Run a program in the project with stdout and stderr as a reader's terminal mixes them."""
     return subprocess.run(
         argv,
-        cwd=project,
-        env=child_environment(home),
+        cwd=stage.project,
+        env=child_environment(stage.home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,8 +10,9 @@ A page is one session in one new project; its blocks run from top to bottom:
   it, if there is one, is compared with what it printed.
 
 HTML comments before a block, unseen by readers, say what differs: `<!-- docs: exit 1 -->` (the exit status of the
-block's last command), `<!-- docs: skip REASON -->`. Two stand once in a page: `<!-- docs: empty -->` (begin in an empty folder, not in a
-project) and `<!-- docs: repository -->` (its commands are for a checkout of this repository and are not run).
+block's last command), `<!-- docs: skip REASON -->`. Three stand once in a page: `<!-- docs: empty -->` (begin in an empty folder, not in a
+project), `<!-- docs: repository -->` (its commands are for a checkout of this repository and are not run) and
+`<!-- docs: site URL FOLDER -->` (that site is served from a folder of this repository, see `tests.support.docs_site`).
 A YAML block without a title is a fragment; it must be readable YAML.
 """
 
@@ -91,6 +92,16 @@ def begins_empty(page: str) -> bool:
     return any(match["words"] == "empty" for match in DIRECTIVE.finditer(page))
 
 
+def site(page: str) -> tuple[str, str] | None:
+    """The address and the folder of the site that the page's commands work on."""
+    for match in DIRECTIVE.finditer(page):
+        kind, *words = match["words"].split()
+        if kind == "site":
+            address, folder = words
+            return address, folder
+    return None
+
+
 def commands(block: Block) -> list[Command]:
     """The commands of a console block."""
     found: list[Command] = []
@@ -144,7 +155,7 @@ def _block(match: re.Match[str], between: str, line: int, *, first: bool) -> Blo
             skip = directive["words"].removeprefix("skip").strip()
             assert skip, f"line {line}: `docs: skip` needs a reason"
         else:
-            assert words[0] in {"repository", "empty"}, (
+            assert words[0] in {"repository", "empty", "site"}, (
                 f"line {line}: unknown directive {directive['words']!r}"
             )
     body = "".join(row.removeprefix(match["indent"]) for row in match["body"].splitlines(keepends=True))

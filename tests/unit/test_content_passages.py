@@ -50,6 +50,9 @@ def test_an_excerpt_is_about_what_was_searched_for() -> None:
     assert (shown[0], shown[-1]) == ("…", "…")
     assert len(shown) <= 240
     assert excerpt("short\n text", ["x"]) == "short text"
+    assert excerpt('see [a page](https://e.com/x "A title") and ![b](c.png)', []) == "see a page and b"
+    scattered = f"key {'between ' * 60}a key is rotated {'after ' * 60}"
+    assert "a key is rotated" in excerpt(scattered, ["key", "rotate"])
     assert excerpt("a" * 500, []) == "a" * 238 + "…"
 
 

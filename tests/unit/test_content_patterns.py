@@ -45,6 +45,7 @@ def test_patterns_know_whether_there_are_any() -> None:
     assert not Patterns()
     assert Patterns(exclude="x")
     assert Patterns("a, b").include == ("a", "b")
+    assert Patterns(["a,b", "re:c,d", ""]).include == ("a", "b", "re:c,d")
 
 
 def test_a_broken_expression_is_a_usage_error() -> None:

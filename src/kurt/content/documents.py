@@ -7,7 +7,8 @@ Every function works in the transaction of the connection that it is given, such
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from kurt.content.rows import DISCOVERED, ERROR, FETCHED, GONE, DocumentRef, Fet
 from kurt.content.search.vectors import drop_unused
 from kurt.content.tables import DOCUMENTS, groups, insert_into, ours, storable
 from kurt.db.models import utc_now
-from kurt.db.tenant import current_tenant
+from kurt.db.tenant import Tenant, current_tenant
 
 __all__ = [
     "DocumentRef",
@@ -36,6 +37,8 @@ __all__ = [
     "stats",
     "upsert_found",
 ]
+
+_FOUND: Final = tuple(field.name for field in fields(Found))
 
 _KEPT: Final = ("title", "author", "published", "language")
 """What is only replaced by something that is known."""
@@ -64,7 +67,8 @@ def upsert_found(connection: sa.Connection, found: Sequence[Found]) -> dict[str,
         if uri not in before
     }
     if new:
-        rows = [_new_row(identity, wanted[uri]) for uri, identity in new.items()]
+        now = utc_now()
+        rows = [_new_row(identity, wanted[uri], whose, now) for uri, identity in new.items()]
         connection.execute(insert_into(connection, DOCUMENTS).on_conflict_do_nothing(), rows)
     _update_known(connection, [(row, wanted[uri]) for uri, row in before.items()])
     ids = {uri: row.id for uri, row in before.items()} | new
@@ -128,11 +132,10 @@ def delete_documents(connection: sa.Connection, ids: Sequence[str]) -> list[str]
     return paths
 
 
-def _new_row(identity: str, one: Found) -> dict[str, Any]:
+def _new_row(identity: str, one: Found, whose: Tenant, now: datetime) -> dict[str, Any]:
     """The row of a document that was unknown."""
-    whose, now = current_tenant(), utc_now()
     return {
-        **{name: storable(value) for name, value in asdict(one).items()},
+        **{name: storable(getattr(one, name)) for name in _FOUND},
         "id": identity,
         "state": DISCOVERED,
         "user_id": whose.user_id,

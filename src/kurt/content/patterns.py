@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from kurt.errors import UsageError
 
 PatternText: TypeAlias = str | Iterable[str] | None
-"""A list of patterns, or a text with commas between them."""
+"""Patterns: texts with commas between them, one or several."""
 
 _REGEX: Final = "re:"
 _AFTER_HOST: Final = re.compile(r"(?:[a-z]+://[^/]*|file:(?://)?)(.*)", re.DOTALL)
@@ -48,12 +48,10 @@ class Patterns:
 
 
 def split_patterns(text: PatternText) -> tuple[str, ...]:
-    """Patterns as a list, from a list or from a text with commas between them."""
-    if text is None:
-        return ()
-    if isinstance(text, str):
-        text = [text] if text.lstrip().startswith(_REGEX) else text.split(",")
-    return tuple(pattern.strip() for pattern in text if pattern.strip())
+    """Patterns as a list, from texts with commas between them; one that begins with `re:` is one pattern."""
+    texts = () if text is None else [text] if isinstance(text, str) else text
+    parts = [part for one in texts for part in ([one] if one.lstrip().startswith(_REGEX) else one.split(","))]
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _compiled(pattern: str) -> tuple[re.Pattern[str], bool]:

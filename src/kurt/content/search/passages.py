@@ -12,6 +12,7 @@ LONGEST: Final = 1200
 
 _LIMIT: Final = 6000
 _HEADING: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]+(.*?))?[ \t#]*")
+_LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*(?: \"[^\"]*\")?\)")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
@@ -47,19 +48,17 @@ def passages(markdown: str) -> list[Passage]:
 
 
 def excerpt(text: str, words: Sequence[str], width: int = 240) -> str:
-    """A short piece of a passage on one line, around the first place where a word stands.
+    """A short piece of a passage on one line, where most of the words stand; links are shown by their texts.
 
     Args:
         text: the passage.
         words: what was searched for, as words or beginnings of words, in lower case.
         width: characters at most.
     """
-    line = " ".join(text.split())
+    line = " ".join(_LINK.sub(r"\1", text).split())
     if len(line) <= width:
         return line
-    lower = line.lower()
-    places = [match.start() for word in words if (match := re.search(rf"\b{re.escape(word)}", lower))]
-    start = max(0, min(min(places, default=0) - width // 4, len(line) - width + 1))
+    start = max(0, min(_best_place(line.lower(), words, width) - width // 6, len(line) - width + 1))
     if start:
         start = line.find(" ", start, start + width // 4) + 1 or start
     piece = line[start : start + width - 2]
@@ -67,6 +66,20 @@ def excerpt(text: str, words: Sequence[str], width: int = 240) -> str:
         piece = piece.rpartition(" ")[0] or piece
         piece += "…"
     return f"…{piece}" if start else piece
+
+
+def _best_place(line: str, words: Sequence[str], width: int) -> int:
+    """Where the stretch begins that has the most different words."""
+    if not words:
+        return 0
+    any_word = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})")
+    places = [(match.start(), match[0]) for match in any_word.finditer(line)]
+    best, most = 0, 0
+    for number, (start, _) in enumerate(places):
+        found = {word for place, word in places[number:] if place < start + width * 3 // 4}
+        if len(found) > most:
+            best, most = start, len(found)
+    return best
 
 
 def _joined(heading: str | None, blocks: Sequence[str]) -> Iterator[Passage]:
