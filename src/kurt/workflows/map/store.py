@@ -106,6 +106,7 @@ def save(connection: sa.Connection, rows: Sequence[JsonObject], finding: Finding
     refs = documents.upsert_found(connection, good)
     ids = {row["uri"]: refs[row["uri"]].id if row["uri"] in refs else _id(row["uri"]) for row in rows}
     before = _before(connection, list(ids.values()))
+    common = _common(finding)
     values: list[dict[str, Any]] = []
     same: list[str] = []
     marks: list[list[str]] = []
@@ -116,7 +117,7 @@ def save(connection: sa.Connection, rows: Sequence[JsonObject], finding: Finding
         if status is MapStatus.EXISTING and _is_same(row, before.get(identity)):
             same.append(identity)
         else:
-            values.append(_values(row, identity, status, finding))
+            values.append({**_values(row, identity, status), **common})
     _upsert(connection, values)
     _touch(connection, same, finding)
     return marks
@@ -180,20 +181,26 @@ def _touch(connection: sa.Connection, ids: Sequence[str], finding: Finding) -> N
         )
 
 
-def _values(row: JsonObject, identity: str, status: MapStatus, finding: Finding) -> dict[str, Any]:
-    whose, now = current_tenant(), utc_now()
+def _values(row: JsonObject, identity: str, status: MapStatus) -> dict[str, Any]:
     error = row.get("error")
     return {
         "id": identity,
         "document_id": None if error else identity,
-        "workflow_id": finding.workflow_id,
         "uri": row["uri"],
-        "source": finding.source,
-        "discovery_method": finding.method,
         "title": storable(row.get("title")),
         "status": status,
         **{name: row.get(name) for name in (*_FACTS, "moved_from")},
         "error": storable(str(error)[:_LONGEST]) if error else None,
+    }
+
+
+def _common(finding: Finding) -> dict[str, Any]:
+    """What holds for all rows of one statement."""
+    whose, now = current_tenant(), utc_now()
+    return {
+        "workflow_id": finding.workflow_id,
+        "source": finding.source,
+        "discovery_method": finding.method,
         "user_id": whose.user_id,
         "workspace_id": whose.workspace_id,
         "created_at": now,
