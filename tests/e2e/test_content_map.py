@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -164,6 +165,17 @@ class TestOptionsForSites:
             assert mapped(kurt, site, "--max-depth", "1") == ["/", "/about"]
             assert other.paths() == []
             assert f"{other.url}/x" in mapped(kurt, site, "--max-depth", "1", "--allow-external")
+
+    def test_subdomains(self, kurt: Kurt, project: Path, site: Site) -> None:
+        # No name on loopback has a registered domain: that the run is told of the option is what can be seen here.
+        mapped(kurt, site, "--max-depth", "0")
+        mapped(kurt, site, "--max-depth", "0", "--allow-subdomains")
+        with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
+            told = [
+                json.loads(text)
+                for (text,) in connection.execute("SELECT inputs FROM workflow_input ORDER BY rowid")
+            ]
+        assert [inputs["args"][0]["allow_subdomains"] for inputs in told] == [False, True]
 
     def test_private_addresses(self, kurt: Kurt, site: Site) -> None:
         refused = kurt("content", "map", site.url, code=1)

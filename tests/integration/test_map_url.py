@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,49 @@ class TestLists:
         assert [(row["status"]) for row in result["rows"]] == ["existing", "discovered"]
         assert (result["dry_run"], result["rows_written"], result["rows_updated"]) == (True, 0, 0)
         assert list(stored()) == [site.url + "/a"]
+
+
+class TestMany:
+    def test_twelve_thousand_pages(self, tmp_kurt_project: Path, site: Site) -> None:
+        count, parts = 12_000, 12
+        site.pages |= {
+            "/": page("Home"),
+            "/sitemap.xml": index(site, *(f"/s{n}.xml.gz" for n in range(parts))),
+        }
+        for part in range(parts):
+            paths = [f"/section-{part}/page-{number}.html" for number in range(count // parts)]
+            packed = gzip.compress(urlset(site, *paths, lastmod="2026-01-01").body)
+            site.pages[f"/s{part}.xml.gz"] = Page(packed, "application/gzip")
+        result = run(site)
+        assert (result["total"], result["rows_written"]) == (count, count)
+        before = size_of_checkpoints(tmp_kurt_project)
+        again = run(site)
+        assert (again["documents_discovered"], again["rows_updated"]) == (0, count)
+        taken = {name: size - before[name] for name, size in size_of_checkpoints(tmp_kurt_project).items()}
+        assert taken["steps"] <= 10  # grouped, not one for each page
+        assert taken["bytes"] <= 1_000 * count
+
+
+def size_of_checkpoints(project: Path) -> dict[str, int]:
+    """How many steps are stored, and the bytes of all that DBOS keeps in its tables."""
+    with closing(sqlite3.connect(project / ".kurt" / "kurt.sqlite")) as connection:
+        (steps,) = connection.execute("SELECT count(*) FROM operation_outputs").fetchone()
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [
+            name
+            for name in names
+            if name not in OURS and "fts" not in name and not name.startswith("sqlite_")
+        ]
+        total = 0
+        for table in tables:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")]
+            lengths = " + ".join(f"coalesce(length({column!r}), 0)".replace("'", '"') for column in columns)
+            total += connection.execute(f'SELECT coalesce(sum({lengths}), 0) FROM "{table}"').fetchone()[0]
+    return {"steps": steps, "bytes": total}
+
+
+OURS = {"documents", "map_documents", "map_sources"}
+"""Where documents are meant to be kept."""
 
 
 class TestHostile:
