@@ -106,6 +106,7 @@ def test_a_new_module_lives_its_whole_life(installed: Installed, wait_until: Cal
     waited = installed.json("workflows", "wait", queued["run_id"])
     assert (waited["status"], waited["outputs"]["saved"]) == ("succeeded", FILES)
 
+    installed.kurt("worker", "stop", "--all")  # else it may go on with the killed run before `resume` does
     killed_in_the_middle(installed, wait_until)
     resumed = installed.json("workflows", "resume", "killed")
     assert (resumed["status"], resumed["outputs"]["saved"]) == ("succeeded", FILES)
