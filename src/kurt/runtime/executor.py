@@ -17,10 +17,11 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.config import current, is_secret
+from kurt.db import tenant
 from kurt.db.failures import storage_error
 from kurt.db.migrate import ensure_schema
 from kurt.errors import StorageError
-from kurt.runtime import datasource, declared_queues, gate, names, recovery, refusals
+from kurt.runtime import datasource, declared_queues, gate, names, recovery, refusals, tenancy
 from kurt.runtime.engine import dbos_config, open_client, quiet_dbos
 from kurt.runtime.leases import Lease
 from kurt.runtime.patience import Patience
@@ -122,6 +123,7 @@ class Executor:
         if self._resolve is not None:
             recovery.install_resolver(self._resolve)
         refusals.install()
+        tenant.add_source(tenancy.tenant_here)  # rows of a run belong to its tenant, whoever writes them
         DBOS.launch()
 
     def _register_queues(self) -> None:

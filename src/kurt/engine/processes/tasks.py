@@ -56,14 +56,16 @@ def call_python(payload: dict[str, Any]) -> Any:
 def run_command(payload: dict[str, Any]) -> Any:
     """Run a Kurt command and return its result object.
 
-    The payload has `command` (its words), `args` (values of options by name), `argv` (positionals), `root`.
+    The payload has `command` (its words), `args` (values of options by name), `argv` (positionals), `root`, and `tenant`
+    (`user_id` and `workspace_id` of the run, where it has them).
 
     Raises:
         KurtError: what the command raised.
     """
     words, handoff = command_line(payload["command"], payload["args"], payload["argv"])
     # The command line is a layer above this one: it is reached by name, like any other plug-in.
-    return resolve("kurt.cli.invoke:invoke")(words, payload["root"], handoff.objects)
+    whose = [f"--{name.removesuffix('_id')}={value}" for name, value in payload["tenant"].items() if value]
+    return resolve("kurt.cli.invoke:invoke")([*whose, *words], payload["root"], handoff.objects)
 
 
 async def _await(value: Awaitable[Any]) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import Field
 
 from kurt.engine.kinds import Fields, StepContext, StepKind
 from kurt.engine.steps.calls import call
+from kurt.runtime.tenancy import tenant_here
 from kurt.types import Json
 
 
@@ -33,7 +36,7 @@ class CliFields(Fields):
 
 
 class CliKind(StepKind):
-    """Runs a Kurt command in a warm worker; its value is what `--format json` prints."""
+    """Runs a Kurt command in a warm worker, for the run's user and workspace; its value is what `--format json` prints."""
 
     type = "cli"
     Model = CliFields
@@ -44,10 +47,12 @@ class CliKind(StepKind):
         Raises:
             StepError: the command failed; `type` is the error's code, such as `usage` or `not_found`.
         """
+        whose = await asyncio.to_thread(tenant_here)
         payload = {
             "command": fields.command.split(),
             "args": fields.args,
             "argv": fields.argv,
             "root": str(context.project_root),
+            "tenant": asdict(whose) if whose is not None else {},
         }
         return await call(context, "kurt.engine.processes.tasks:run_command", payload)
