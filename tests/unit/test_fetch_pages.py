@@ -47,6 +47,29 @@ def test_code_tables_headings_and_links_are_kept() -> None:
     assert structure_in(found) == Structure(fences=1, tables=1, headings=2)
 
 
+@pytest.mark.parametrize(
+    ("url", "target", "found"),
+    [
+        (URL, "black", "https://tea.example/guides/black"),
+        (URL, "/white#how", "https://tea.example/white#how"),
+        (URL, "mailto:a@tea.example", "mailto:a@tea.example"),
+        ("file:notes/a.html", "b.html", "b.html"),
+    ],
+)
+@pytest.mark.parametrize("more", ["", DOCS])
+def test_links_lead_from_the_document(url: str, target: str, found: str, more: str) -> None:
+    text = page("Tea", more=f'<p>A paragraph with <a href="{target}">a link</a> to something else.</p>{more}')
+    assert f"[a link]({found})" in extract_page(text.encode(), url=url).markdown
+
+
+@pytest.mark.parametrize("more", ["", DOCS])
+def test_links_that_do_something_are_text(more: str) -> None:
+    text = page(
+        "Tea", more=f'<p>A paragraph with <a href="javascript:alert(1)">a link</a> to something.</p>{more}'
+    )
+    assert "javascript" not in extract(text)
+
+
 def test_code_beside_line_numbers_is_code() -> None:
     numbered = (
         '<table class="highlighttable"><tr><td><pre>1\n2</pre></td><td><pre class="language-sh">ls\npwd</pre></td>'

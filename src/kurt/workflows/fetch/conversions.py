@@ -70,6 +70,7 @@ def _fragment(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
         return {"markdown": ""}
     part = html.fromstring(f"<div>{text}</div>")
     subtrees.prune(part)
+    rendering.settle_links(part, payload["url"])
     return {"markdown": clean(rendering.render(part, payload["url"]))}
 
 

@@ -89,11 +89,11 @@ def extract_page(html: bytes, *, url: str, charset: str | None = None) -> Page:
     """
     tree = _parsed(decode(html, charset))
     subtrees.drop_permalinks(tree)
+    rendering.settle_links(tree, url)
     facts = read_metadata(tree, url)
     technical = subtrees.is_technical(tree)
     found = bare_extraction(
-        tree,
-        url=url,
+        tree,  # its links are complete, so no address is given
         fast=technical,  # its text only has to show where it stands
         output_format="markdown",
         include_comments=False,

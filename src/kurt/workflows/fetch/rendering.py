@@ -44,8 +44,7 @@ def render(part: HtmlElement, url: str) -> str:
     _unwrap_numbered_code(part)
     for pre in list(part.iter("pre")):
         _plain_code(pre)
-    for link in list(part.iter("a")):
-        _settle_link(link, url, keep=link is part)
+    _drop_links_within(part, url)
     source = str(html.tostring(part, encoding="unicode"))
     return tidy(html_to_markdown.convert(source, _OPTIONS).content or "")
 
@@ -99,18 +98,40 @@ def _language(pre: HtmlElement) -> str | None:
     return None
 
 
-def _settle_link(link: HtmlElement, url: str, *, keep: bool) -> None:
-    """Make a link absolute; between files it stays as it is, and one that leads nowhere becomes its text."""
-    target = (link.get("href") or "").strip()
-    if url.startswith("file:") and _BESIDE.match(target):
-        return
+def settle_links(tree: HtmlElement, url: str) -> None:
+    """Make the links of a tree absolute; between files they stay as they are, and those that lead nowhere lose their target.
+
+    Args:
+        tree: changed in place.
+        url: of its page.
+    """
+    base = next((text for one in tree.iter("base") if (text := one.get("href"))), None)
+    start = _joined(url, base) if base else url
+    for link in tree.iter("a"):
+        target = (link.get("href") or "").strip()
+        if not target or (url.startswith("file:") and _BESIDE.match(target)):
+            continue
+        found = _joined(start or url, target)
+        if found.lower().startswith(_FOLLOWED):
+            link.set("href", found)
+        else:
+            del link.attrib["href"]
+
+
+def _joined(url: str, target: str) -> str:
     try:
-        target = "" if target.startswith("#") else urljoin(url, target)
+        return urljoin(url, target)
     except ValueError:
-        target = ""
-    if target.lower().startswith(_FOLLOWED) and "".join(link.itertext()).strip():
-        link.set("href", target)
-        return
-    link.attrib.pop("href", None)
-    if not keep:
-        link.drop_tag()
+        return ""
+
+
+def _drop_links_within(part: HtmlElement, url: str) -> None:
+    """Links within the page, and those without a target or a text, become their text."""
+    page = url.partition("#")[0]
+    for link in list(part.iter("a")):
+        target, fragment, _ = (link.get("href") or "").partition("#")
+        if (target and not (fragment and target == page)) and "".join(link.itertext()).strip():
+            continue
+        link.attrib.pop("href", None)
+        if link is not part:
+            link.drop_tag()
