@@ -54,3 +54,15 @@ def test_a_second_run_over_a_site_asks_only_for_what_has_changed(kurt: Kurt) -> 
     assert {uri for uri in before if before[uri] != after[uri]} == {f"{site.url}/milk"}
     assert "oat milk" in (kurt.project / "report.html").read_text()
     assert kurt.json("content", "search", "oat")["hits"][0]["title"] == "oat milk"
+
+
+@pytest.mark.postgres
+def test_the_quickstart_on_postgres(kurt: Kurt, postgres_url: str) -> None:
+    kurt.environ["DATABASE_URL"] = postgres_url
+    (kurt.project / "content" / "tea.md").write_text("# Tea\n\n" + TEXT.format("tea"))
+    for _ in range(2):
+        assert kurt.json(*RUN)["outputs"]["pages"] == 2
+    assert kurt.json("content", "search", "about tea")["hits"][0]["uri"] == "file:content/tea.md"
+    facts = kurt.json("content", "stats")
+    assert (facts["by_state"]["fetched"], facts["not_indexed"]) == (2, 0)
+    assert facts["vectors"] == {"lexical/hashing-v1": 2}
