@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kurt.core.answers import Metrics, fields_of, interpret
-from kurt.errors import KurtError
+from kurt.core.failures import text_of_error
 from kurt.llm.errors import BudgetSpentError, ModelError
 from kurt.llm.retry import RetryPolicy
 from kurt.llm.types import Cost, Usage
@@ -68,16 +68,6 @@ class RowError(Exception):
         self.metrics = metrics or Metrics()
         self.attempts = attempts
         self.fatal = fatal
-
-
-def text_of_error(error: BaseException) -> str:
-    """What an error says; its class where it says nothing."""
-    return (error.message if isinstance(error, KurtError) else str(error)) or type(error).__name__
-
-
-def type_of_error(error: BaseException) -> str:
-    """The name of a kind of failure."""
-    return str(getattr(error, "type", None) or type(error).__name__)
 
 
 class Caller(Protocol):

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kurt.core.calling import policy_of, text_of_error, type_of_error
+from kurt.core.calling import policy_of
 from kurt.core.embeddings import bytes_to_embedding, embedding_to_bytes, replacement
+from kurt.core.failures import text_of_error, type_of_error
 from kurt.core.frames import Table, open_table
 from kurt.core.llm_steps import checked_name, positive, refuse_blocking
 from kurt.core.loops import wait_for

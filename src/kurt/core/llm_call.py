@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kurt.core.answers import Metrics
-from kurt.core.calling import Answer, Caller, RowError, milliseconds_since, text_of_error, type_of_error
+from kurt.core.calling import Answer, Caller, RowError, milliseconds_since
+from kurt.core.failures import text_of_error, type_of_error
 from kurt.core.hooks import StepHooks, flattened, tell
 from kurt.core.row_traces import RowTraces, labels_of
 from kurt.core.rows import FAILED, KIND, LEFT_OUT, SKIPPED, SUCCEEDED, RowLeftError, Rows

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from kurt.core.failures import text_of_error, type_of_error
 from kurt.errors import KurtError
 from kurt.runtime import place
 
@@ -159,7 +160,6 @@ class RowTraces:
         """A call that makes vectors is over."""
         if self._writer is None:
             return
-        from kurt.core.calling import text_of_error, type_of_error  # noqa: PLC0415 - the modules know each other
 
         ended_at = time.time()
         facts: dict[str, Any] = {
@@ -185,7 +185,6 @@ class RowTraces:
         """A call of the user's function is over, with the answer's fields or an error."""
         if self._writer is None:
             return
-        from kurt.core.calling import text_of_error, type_of_error  # noqa: PLC0415 - the modules know each other
 
         ended_at = time.time()
         facts: dict[str, Any] = {

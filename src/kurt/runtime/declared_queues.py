@@ -53,9 +53,11 @@ class DeclaredQueue:
             UsageError: it is no workflow, or the caller is in a step.
             KurtError: no worker could be started; the run stays queued.
         """
+        from kurt.config.current import current_settings  # noqa: PLC0415 - as below
         from kurt.runtime.queueing import enqueue_here  # noqa: PLC0415 - loads DBOS; declaring does not
 
-        return enqueue_here(self, function, args, kwargs)
+        self.registered(current_settings())
+        return enqueue_here(self.name, function, args, kwargs)
 
     def registered(self, settings: Settings) -> None:
         """See that the project's database knows the queue."""

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from dbos import WorkflowHandle
 
     from kurt.config import Settings
-    from kurt.runtime.declared_queues import DeclaredQueue
 
 
 def enqueue_here(
-    queue: DeclaredQueue, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    queue: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> WorkflowHandle[Any]:
-    """Put a workflow on the queue from a process that has launched DBOS.
+    """Put a workflow on a registered queue from a process that has launched DBOS.
 
     Raises:
         UsageError: it is no workflow, or the caller is in a step.
@@ -30,16 +29,15 @@ def enqueue_here(
     settings = current_settings()
     workflow = durable.registered_name(function).rpartition(".")[2].removesuffix("_workflow")
     tenant = current_tenant()
-    facts: dict[str, Any] = {"kind": "python", "workflow": workflow, "queue": queue.name}
+    facts: dict[str, Any] = {"kind": "python", "workflow": workflow, "queue": queue}
     facts |= {key: value for key in ("user_id", "workspace_id") if (value := getattr(tenant, key))}
-    queue.registered(settings)
     with SetWorkflowAttributes({names.ATTRIBUTES_KEY: facts}):
         if place.in_workflow():
-            handle = DBOS.enqueue_workflow(queue.name, function, *args, **kwargs)
+            handle = DBOS.enqueue_workflow(queue, function, *args, **kwargs)
         else:
             with SetWorkflowID(names.new_run_id()):
-                handle = DBOS.enqueue_workflow(queue.name, function, *args, **kwargs)
-    _see_to_worker(settings, queue.name)
+                handle = DBOS.enqueue_workflow(queue, function, *args, **kwargs)
+    _see_to_worker(settings, queue)
     return handle
 
 
