@@ -245,6 +245,15 @@ class Checker(HTMLParser):
             self.faults.append(f"</{tag}>")
 
 
+def test_a_page_that_holds_many_others_has_one_row() -> None:
+    parts = {f"https://e.com/{n}": " ".join(f"part{n}x{i}" for i in range(100)) for n in range(5)}
+    found = found_in({**parts, "https://e.com/all": "\n\n".join(parts.values())})
+    assert len(found.duplicates) == 5
+    text = markdown_report(found, "x")
+    assert text.count("| [https://e.com/all](<https://e.com/all>) | 5 shorter pages, such as ") == 1
+    assert "| [https://e.com/all](<https://e.com/all>) | [" not in text
+
+
 HOSTILE = '<script>alert(1)</script> | [x](javascript:y) "q" `c` *b* \n# h'
 
 

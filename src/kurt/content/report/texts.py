@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kurt.content.report.duplicates import Pair
 from kurt.content.report.findings import LONG, THIN, Findings
 from kurt.content.report.links import Broken
 from kurt.content.report.pages import Page
 
 MOST: Final = 25
 """Rows of a table; what is left out is counted."""
+
+
+_CONTAINED: Final = 3
+_ALIKE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +100,28 @@ def _duplicates(found: Findings) -> Section:
         if found.duplicates
         else "No two pages share much of their wording."
     )
-    rows = [
+    parts = _containing(found.duplicates)
+    rows: list[tuple[Cell, ...]] = [
         (_link(pair.first), _link(pair.second), _share(pair.alike), _share(pair.contained), _share(pair.near))
         for pair in found.duplicates
+        if pair not in parts.get(pair.first.id, ())
     ]
+    for pairs in parts.values():
+        titles = ", ".join(pair.second.title for pair in pairs[:_CONTAINED])
+        least = min(pair.contained for pair in pairs)
+        told = f"{len(pairs):,} shorter pages, such as {titles}"
+        rows.append((_link(pairs[0].first), told, "", f"{_share(least)} or more", ""))
     columns = ("page", "near-duplicate", "wording shared", "of the shorter one", "vectors")
     return _table("Near-duplicates", said, columns, rows)
+
+
+def _containing(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Pages in which many shorter ones stand: an overview, a page for printing; told in one row each."""
+    parts: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if pair.alike < _ALIKE:
+            parts.setdefault(pair.first.id, []).append(pair)
+    return {identity: several for identity, several in parts.items() if len(several) > _CONTAINED}
 
 
 def _stale(found: Findings) -> Section:
