@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import docs_runner
+from tests.support import docs_runner, docs_site
 
 PAGE = """# A page
 
@@ -97,3 +97,19 @@ def test_writes_files_inside_of_the_project_only(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.toml").read_text() == "x = 1\n"
     with pytest.raises(AssertionError, match="outside"):
         docs_runner.write_file(outside, tmp_path)
+
+
+def test_a_page_may_work_on_a_site_that_is_a_folder_of_the_repository() -> None:
+    page = "<!-- docs: site https://docs.example.com examples/corpus/sqlite -->\n\n```console\n$ true\n```\n"
+    assert docs_runner.site(page) == ("https://docs.example.com", "examples/corpus/sqlite")
+    assert docs_runner.site("```console\n$ true\n```\n") is None
+    assert [command.text for command in docs_runner.commands(docs_runner.blocks(page)[0])] == ["true"]
+    mirror = docs_site.Mirror("https://docs.example.com", "http://127.0.0.1:80")
+    assert mirror.command("kurt content map https://docs.example.com/a") == (
+        "kurt content map http://127.0.0.1:80/a --allow-private"
+    )
+    assert mirror.command("cat sources/docs.example.com/a.md") == "cat sources/127.0.0.1_80/a.md"
+    assert mirror.output("http://127.0.0.1:80/a sources/127.0.0.1_80/a.md") == (
+        "https://docs.example.com/a sources/docs.example.com/a.md"
+    )
+    assert docs_site.Mirror().command("kurt content map x") == "kurt content map x"
