@@ -201,6 +201,21 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
     assert kurt.json("workflows", "list") == []
 
 
+def test_what_is_no_address_starts_no_run(kurt: Kurt) -> None:
+    refused = kurt("content", "map", "docs.example.com", code=1)
+    assert "'docs.example.com' is not a web address" in refused.stderr
+    assert "https://" in refused.stderr
+    assert kurt.json("workflows", "list") == []
+
+
+def test_settings_of_the_project_stand_in_for_options(kurt: Kurt, project: Path, notes: Path) -> None:
+    with (project / "kurt.config").open("a") as file:
+        file.write("MAP.MAX_PAGES=1\nMAP.EXCLUDE_PATTERNS=*/one.md,*/zero.md\n")
+    assert [row["title"] for row in kurt.json("content", "map", "--folder", "notes")["rows"]] == ["Two"]
+    several = kurt.json("content", "map", "--folder", "notes", "--exclude", "*/two.md", "--max-pages", "9")
+    assert [row["title"] for row in several["rows"]] == ["One"]
+
+
 WORKFLOW = """
 name: find
 inputs:

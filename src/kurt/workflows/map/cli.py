@@ -10,6 +10,7 @@ import click
 
 from kurt.cli.command import command
 from kurt.cli.options import add_background_options
+from kurt.cli.session import current
 
 from .config import WEB_METHODS
 
@@ -163,12 +164,12 @@ def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
     """Find the documents of a site, a folder or a CMS, and note them."""
     from kurt.cli.content_runs import checked, one_of, run_content  # noqa: PLC0415 - commands import what they need when they run
 
-    from .config import MapConfig  # noqa: PLC0415 - as above
+    from .config import MapConfig, with_settings  # noqa: PLC0415 - as above
     from .workflow import run_map  # noqa: PLC0415 - as above
 
     sources = {"URL": params["url"], "--folder": params["folder"], "--cms": params["cms"]}
     one_of(sources, "kurt content map https://docs.example.com, or --folder PATH, or --cms PLATFORM:INSTANCE")
-    inputs = checked(MapConfig, _config(params))
+    inputs = checked(MapConfig, with_settings(_config(params), current().settings()))
     if inputs["source_folder"] is not None:
         inputs["source_folder"] = str(Path(inputs["source_folder"]).absolute())
     secrets = _secrets(inputs) if inputs["cms_platform"] is not None else ()
@@ -185,7 +186,6 @@ def _secrets(inputs: dict[str, Any]) -> tuple[str, ...]:
         ConfigError: nothing says where it is.
         CredentialsError: its key is missing.
     """
-    from kurt.cli.session import current  # noqa: PLC0415 - as above
     from kurt.integrations.cms.registry import access  # noqa: PLC0415 - as above
 
     found = access(inputs["cms_platform"], inputs["cms_instance"], current().settings())

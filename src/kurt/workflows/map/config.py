@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kurt.content.identity import canonical_url
 from kurt.content.patterns import Patterns, split_patterns
+
+if TYPE_CHECKING:
+    from kurt.config import Settings
 
 Method = Literal["auto", "sitemap", "crawl", "feed", "llms_txt", "folder", "cms"]
 """How documents are looked for."""
@@ -81,6 +86,8 @@ class MapConfig(BaseModel):
         if self.cms_instance is not None and self.cms_platform is None:
             raise ValueError("cms_instance needs cms_platform")
         Patterns(self.include_patterns, self.exclude_patterns)  # refuses what it cannot read
+        if self.source_url is not None:
+            canonical_url(self.source_url)  # likewise
         allowed = self._methods()
         if self.discovery_method not in allowed:
             raise ValueError(
@@ -97,3 +104,21 @@ class MapConfig(BaseModel):
         if self.source_url is not None:
             return "url"
         return "folder" if self.source_folder is not None else "cms"
+
+
+FROM_SETTINGS = ("max_pages", "max_depth", "include_patterns", "exclude_patterns")
+"""Fields that the project's settings give where nothing else does, as `MAP.MAX_PAGES`."""
+
+
+_NOTHING: tuple[Any, ...] = (None, "", [])
+
+
+def with_settings(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Fields of a config, with what the project's settings say of those that are not given.
+
+    Args:
+        given: fields by name.
+        settings: the project's settings.
+    """
+    found = {name: settings.get(name, module="map") for name in FROM_SETTINGS if given.get(name) in _NOTHING}
+    return {**given, **{name: value for name, value in found.items() if value not in _NOTHING}}

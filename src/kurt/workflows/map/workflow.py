@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from dbos import DBOS
 
+from kurt.config.current import current_settings
 from kurt.core import run_workflow, track_step, update_step_progress
 
-from .config import MapConfig
+from .config import MapConfig, with_settings
 from .frontier import follow, frontier_of
 from .steps import (
     compare_step,
@@ -134,11 +135,13 @@ def run_map(
     """Find documents: the result, or for a background run `{"workflow_id": ..., "status": "queued"}`.
 
     Args:
-        config: what to search and how; a relative folder is one of the working directory.
+        config: what to search and how; a relative folder is one of the working directory. What it leaves out, the project's
+            settings may give: `MAP.MAX_PAGES` and others.
         background: put it on a queue and return at once.
         priority: place in the queue, 1 comes first.
     """
-    checked = MapConfig.model_validate(config)
+    given = config.model_dump(exclude_unset=True) if isinstance(config, MapConfig) else config
+    checked = MapConfig.model_validate(with_settings(given, current_settings()))
     if checked.source_folder is not None:
         # The run may be executed by another process, which works elsewhere.
         checked = checked.model_copy(
