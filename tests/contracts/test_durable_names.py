@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import tomllib
 from pathlib import Path
@@ -33,7 +34,34 @@ def current() -> dict[str, list[str]]:
         "serializers": [serializer.NAME],
         "block kinds": sorted(BLOCK_KINDS),
         "step kinds": sorted(project.get("entry-points", {}).get("kurt.steps", {})),
+        "workflow modules": sorted(project.get("entry-points", {}).get("kurt.workflows", {})),
+        "steps of workflow modules": sorted(module_names()),
     }
+
+
+def module_names() -> set[str]:
+    """Durable names of the workflows, steps and transactions of the modules that Kurt brings."""
+    found: set[str] = set()
+    for path in (ROOT / "src" / "kurt" / "workflows").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found |= {name for one in node.decorator_list if (name := durable_name(one, node.name))}
+    return found
+
+
+def durable_name(decorator: ast.expr, function: str) -> str | None:
+    """The name under which a decorator stores a function; None for a decorator that stores nothing."""
+    if not isinstance(decorator, ast.Call):
+        return None
+    called = ast.unparse(decorator.func)
+    if called not in {"DBOS.step", "DBOS.workflow", "transaction"}:
+        return None
+    given = [
+        word.value.value
+        for word in decorator.keywords
+        if word.arg == "name" and isinstance(word.value, ast.Constant)
+    ]
+    return str(given[0]) if given else function
 
 
 @pytest.mark.parametrize("group", RECORD)
