@@ -55,7 +55,6 @@ class Extraction:
             cwd=Path(tempfile.gettempdir()),
             limits=Limits(timeout=page_seconds * _PATIENCE, cpu=page_seconds, memory=MEMORY),
         )
-        self.count = 0
 
     async def text_of(self, brought: Brought, url: str) -> dict[str, Any]:
         """The Markdown and the facts of a body.
@@ -63,14 +62,13 @@ class Extraction:
         Raises:
             KurtError: there is no text, or reading it took too much.
         """
-        payload = {
-            "kind": brought.kind,
-            "data": base64.b64encode(brought.body or b"").decode("ascii"),
-            "url": url,
-            "charset": brought.charset,
-        }
         async with self._places:
-            self.count += 1
+            payload = {
+                "kind": brought.kind,
+                "data": base64.b64encode(brought.body or b"").decode("ascii"),
+                "url": url,
+                "charset": brought.charset,
+            }
             try:
                 return await call_in_pool(_TARGET, payload, self._around)  # pyright: ignore[reportReturnType] - as `convert` says
             except StepError as error:

@@ -75,6 +75,7 @@ class Metadata:
         description: its summary of itself.
         canonical: the address that it calls its own.
         types: kinds of thing that it says to be, in lower case: `newsarticle`, `qapage`.
+        generator: the program that made it, in lower case.
     """
 
     title: str | None = None
@@ -84,6 +85,7 @@ class Metadata:
     description: str | None = None
     canonical: str | None = None
     types: frozenset[str] = frozenset()
+    generator: str = ""
 
 
 def read_metadata(tree: HtmlElement, url: str) -> Metadata:
@@ -104,6 +106,7 @@ def read_metadata(tree: HtmlElement, url: str) -> Metadata:
         description=_first(meta, _DESCRIPTIONS),
         canonical=_canonical(tree, url),
         types=frozenset(name for thing in things for name in _types(thing)),
+        generator=" ".join(meta.get("generator", ())).lower(),
     )
 
 

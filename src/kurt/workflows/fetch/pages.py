@@ -103,7 +103,7 @@ def extract_page(html: bytes, *, url: str, charset: str | None = None) -> Page:
     )
     if not isinstance(found, Document) or not (found.raw_text or "").strip():
         raise NoTextError
-    markdown = None if _is_forum(tree, facts) else _structured(tree, found, url, technical=technical)
+    markdown = None if _is_forum(facts) else _structured(tree, found, url, technical=technical)
     if markdown is None:
         markdown = _plain(found)
     return Page(
@@ -152,9 +152,6 @@ def _structured(tree: HtmlElement, found: Document, url: str, *, technical: bool
     return rendered if subtrees.holds(rendered, text) else None
 
 
-def _is_forum(tree: HtmlElement, facts: Metadata) -> bool:
+def _is_forum(facts: Metadata) -> bool:
     """Whether the page is a discussion: its posts are apart in the tree, with much between them."""
-    if facts.types & _FORUM_TYPES:
-        return True
-    makers = [(element.get("content") or "").lower() for element in tree.xpath("//meta[@name='generator']")]
-    return any(name in maker for maker in makers for name in _FORUM_MAKERS)
+    return bool(facts.types & _FORUM_TYPES) or any(name in facts.generator for name in _FORUM_MAKERS)
