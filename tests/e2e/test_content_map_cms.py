@@ -83,3 +83,18 @@ def test_from_a_workflow_file(kurt: Kurt, project: Path, world: tuple[World, Sit
     text = f"name: sync\nsteps:\n  - name: map\n    type: workflow\n    workflow: map\n    inputs: {step}\n    output: found\n"
     (project / "sync.yaml").write_text(text + 'outputs: {total: "${found.total}"}\n')
     assert kurt.json("workflows", "run", "sync.yaml")["outputs"] == {"total": 5}
+
+
+def test_the_texts_of_items_are_fetched(kurt: Kurt, project: Path, world: tuple[World, Site]) -> None:
+    (project / ".env").write_text(f"GHOST_KEY={KEY}\n")
+    ghost, site = world
+    for number in (1, 4):
+        ghost.entries[str(number)].body = f"<h2>Part {number}</h2><p>Some <b>words</b> about number {number}.</p>"
+    ghost.serve(site)
+    kurt(*COMMAND, "--include", "*/1", "--include", "*/4")
+    result = kurt.json("content", "fetch", "--allow-private")
+    assert (result["success_count"], result["error_count"]) == (2, 0)
+    texts = "".join((project / "sources" / row["path"]).read_text() for row in result["rows"])
+    assert "Some **words** about number 1." in texts
+    assert "## Part 4" in texts
+    assert "author: Ann Author" in texts

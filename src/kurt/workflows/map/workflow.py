@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dbos import DBOS
 
 from kurt.config.current import current_settings
-from kurt.core import run_workflow, track_step, update_step_progress
+from kurt.core import WorkflowTracker, run_workflow, track_step, update_step_progress
 
-from .config import MapConfig, with_settings
+from .config import CRAWL_PAGES, MapConfig, with_settings
 from .frontier import follow, frontier_of
 from .steps import (
     compare_step,
@@ -46,6 +46,7 @@ def map_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
     workflow_id = str(DBOS.workflow_id)
     with track_step("discover"):
         found = _discover(config)
+        WorkflowTracker().update_progress(len(found["rows"]), total=len(found["rows"]))
     rows = once(found["rows"])
     finding = {
         "workflow_id": workflow_id,
@@ -89,7 +90,7 @@ def _discover_cms(config: MapConfig) -> JsonObject:
         part = map_cms_step(payload, start["since"], page)
         listing["rows"] += part["rows"]
         listing["deleted"] += part["deleted"]
-        update_step_progress(len(listing["rows"]))
+        WorkflowTracker().update_progress(len(listing["rows"]), total=len(listing["rows"]))
         page = part["next_page"]
         if page is None or len(listing["rows"]) >= (config.max_pages or MOST_ITEMS):
             break
@@ -113,7 +114,8 @@ def _discover_url(config: MapConfig) -> JsonObject:
     with open_crawler(config, found) as crawler:
 
         def visit(batch: list[list[str | int]], deeper: bool) -> list[JsonObject]:
-            update_step_progress(len(frontier.rows))
+            expected = min(len(frontier.seen), config.max_pages or CRAWL_PAGES)
+            WorkflowTracker().update_progress(len(frontier.rows), total=expected)
             return crawl_step(crawler, batch, frontier.seen, follow=deeper)
 
         follow(frontier, visit)
