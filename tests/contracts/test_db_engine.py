@@ -179,6 +179,12 @@ class TestSqliteFailures:
         assert error.hint is not None
         assert error.hint.startswith("free space")
 
+    def test_a_sqlite_without_search(self, database: Settings) -> None:
+        error = storage_error(database, sqlite3.OperationalError("no such module: fts5"))
+        assert "without FTS5" in error.message
+        assert error.hint is not None
+        assert "another Python" in error.hint
+
     def test_a_folder_that_may_not_be_written(self, database: Settings, backend: str) -> None:
         """As another user where the tests run as root, who may write anything."""
         with tempfile.TemporaryDirectory(dir="/tmp") as folder:

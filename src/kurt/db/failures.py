@@ -44,6 +44,11 @@ _SQLITE = (
         "give yourself the right to write the folder {folder} and all files in it",
     ),
     _Failure(
+        "no such module: fts5",
+        "the SQLite of this Python cannot search texts: it was built without FTS5",
+        "use another Python, such as that of your distribution or of python.org, or set DATABASE_URL to Postgres",
+    ),
+    _Failure(
         "no such (table|column)",
         "the database {path!r} lacks a part of its schema: {text}",
         "run `kurt db upgrade`",

@@ -15,25 +15,35 @@ Moment = sa.DateTime(timezone=True)
 
 # FTS5 keeps the index only; the words themselves stay in `content_passages`, and triggers keep both in step.
 FTS5 = (
-    "CREATE VIRTUAL TABLE kurt_content_fts USING fts5(title, heading, text, content='content_passages',"
-    " content_rowid='id', tokenize='porter unicode61 remove_diacritics 2')",
-    "CREATE TRIGGER kurt_content_fts_insert AFTER INSERT ON content_passages BEGIN"
-    " INSERT INTO kurt_content_fts (rowid, title, heading, text)"
-    " VALUES (new.id, new.title, new.heading, new.text); END",
-    "CREATE TRIGGER kurt_content_fts_delete AFTER DELETE ON content_passages BEGIN"
-    " INSERT INTO kurt_content_fts (kurt_content_fts, rowid, title, heading, text)"
-    " VALUES ('delete', old.id, old.title, old.heading, old.text); END",
-    "CREATE TRIGGER kurt_content_fts_update AFTER UPDATE ON content_passages BEGIN"
-    " INSERT INTO kurt_content_fts (kurt_content_fts, rowid, title, heading, text)"
-    " VALUES ('delete', old.id, old.title, old.heading, old.text);"
-    " INSERT INTO kurt_content_fts (rowid, title, heading, text)"
-    " VALUES (new.id, new.title, new.heading, new.text); END",
+    (
+        "CREATE VIRTUAL TABLE kurt_content_fts USING fts5(title, heading, text, content='content_passages',"
+        " content_rowid='id', tokenize='porter unicode61 remove_diacritics 2')"
+    ),
+    (
+        "CREATE TRIGGER kurt_content_fts_insert AFTER INSERT ON content_passages BEGIN"
+        " INSERT INTO kurt_content_fts (rowid, title, heading, text)"
+        " VALUES (new.id, new.title, new.heading, new.text); END"
+    ),
+    (
+        "CREATE TRIGGER kurt_content_fts_delete AFTER DELETE ON content_passages BEGIN"
+        " INSERT INTO kurt_content_fts (kurt_content_fts, rowid, title, heading, text)"
+        " VALUES ('delete', old.id, old.title, old.heading, old.text); END"
+    ),
+    (
+        "CREATE TRIGGER kurt_content_fts_update AFTER UPDATE ON content_passages BEGIN"
+        " INSERT INTO kurt_content_fts (kurt_content_fts, rowid, title, heading, text)"
+        " VALUES ('delete', old.id, old.title, old.heading, old.text);"
+        " INSERT INTO kurt_content_fts (rowid, title, heading, text)"
+        " VALUES (new.id, new.title, new.heading, new.text); END"
+    ),
 )
 TSVECTOR = (
-    "ALTER TABLE content_passages ADD COLUMN words tsvector GENERATED ALWAYS AS ("
-    " setweight(to_tsvector('english', coalesce(title, '')), 'A')"
-    " || setweight(to_tsvector('english', coalesce(heading, '')), 'B')"
-    " || to_tsvector('english', text)) STORED",
+    (
+        "ALTER TABLE content_passages ADD COLUMN words tsvector GENERATED ALWAYS AS ("
+        " setweight(to_tsvector('english', coalesce(title, '')), 'A')"
+        " || setweight(to_tsvector('english', coalesce(heading, '')), 'B')"
+        " || to_tsvector('english', text)) STORED"
+    ),
     "CREATE INDEX ix_content_passages_words ON content_passages USING gin (words)",
 )
 
