@@ -163,6 +163,21 @@ class TestLists:
         row = stored()[f"{site.url}/gone.xml"]
         assert (row.status, row.document_id) == (MapStatus.ERROR, None)
 
+    def test_a_host_that_does_not_answer_holds_nothing_up(self, tmp_kurt_project: Path, site: Site) -> None:
+        rows = "".join(
+            f"<url><loc>{url}</loc></url>"
+            for url in ("http://127.0.0.1:9/x", "http://127.0.0.1:9/y", f"{site.url}/a")
+        )
+        site.pages |= {"/": page("Home"), "/sitemap.xml": xml(f"<urlset {NS}>{rows}</urlset>")}
+        result = run(site, allow_external=True)
+        assert found(site, result) == ["/a"]
+        assert [error["uri"] for error in result["errors"]] == ["http://127.0.0.1:9/robots.txt"]
+
+    def test_a_start_that_is_not_there_may_have_a_sitemap(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages |= {"/docs/sitemap.xml": urlset(site, "/docs/a"), "/sitemap.xml": urlset(site, "/b")}
+        assert found(site, run(site, "/docs/")) == ["/docs/a"]
+        assert found(site, run(site, "/nothing")) == ["/b"]
+
     def test_patterns_and_the_limit_hold_for_lists(self, tmp_kurt_project: Path, site: Site) -> None:
         paths = [f"/docs/{number}" for number in range(5)] + ["/blog/1", "/docs/old/6"]
         site.pages |= {"/": page("Home"), "/sitemap.xml": urlset(site, *paths)}

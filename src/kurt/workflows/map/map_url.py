@@ -254,13 +254,22 @@ async def _wanted(site: _Site, listing: _Listing) -> tuple[list[JsonObject], boo
         url = site.scope.wanted(entry.url)
         if url is None or url in found or is_asset(url):
             continue
-        if site.config.respect_robots and not await site.robots.allowed(url):
+        if site.config.respect_robots and not await _is_allowed(site, url):
             continue
         if limit is not None and len(found) >= limit:
             return list(found.values()), True
         more: dict[str, Any] = {} if entry.lastmod is None else {"lastmod": entry.lastmod}
         found[url] = {"url": url, "title": entry.title, **more}
     return list(found.values()), listing.truncated
+
+
+async def _is_allowed(site: _Site, url: str) -> bool:
+    """Whether a page may be asked for; a host whose robots.txt cannot be read is left out, once with an error."""
+    try:
+        return await site.robots.allowed(url)
+    except WebError as error:
+        site.errors.setdefault(urljoin(url, "/robots.txt"), error.message)
+        return False
 
 
 def _start_of_crawl(site: _Site) -> JsonObject:
