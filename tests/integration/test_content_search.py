@@ -159,6 +159,7 @@ def test_a_changed_text_takes_the_place_of_the_old_one(
 def test_what_is_gone_or_deleted_is_not_found(connection: sa.Connection, ids: dict[str, str]) -> None:
     mark_gone(connection, [ids["https://example.com/cars"]])
     assert search(connection, "automobile", vector=vector_of("automobile")) == []
+    assert names(search(connection, "automobile", mode="words", filters=Filter(states=["gone"]))) == ["cars"]
     hashed = content_hash(DOCS["https://example.com/keys"][1])
     assert missing_vectors(connection, current_model(), [hashed, "none"]) == {"none"}
     delete_documents(connection, list(ids.values()))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from kurt.content.queries import conditions_of
-from kurt.content.rows import Filter
+from kurt.content.rows import GONE, Filter
 from kurt.content.search.indexing import PASSAGES
 from kurt.content.search.passages import excerpt
 from kurt.content.search.terms import Terms, terms_of
@@ -67,7 +67,7 @@ def search(
     filters: Filter | None = None,
     limit: int = 10,
 ) -> list[Hit]:
-    """The documents that answer a question best, of the present workspace, without those that are gone.
+    """The documents that answer a question best, of the present workspace; those that are gone only where their state is asked for.
 
     Args:
         connection: to the database.
@@ -86,6 +86,8 @@ def search(
         raise UsageError("a search by meaning needs the vector of the question")
     chosen = filters or Filter()
     conditions = conditions_of(chosen)
+    if not chosen.states:
+        conditions.append(DOCUMENTS.c.state != GONE)
     terms = terms_of(question)
     wide = limit * _WIDER if not chosen.patterns else limit * _WIDER * 10
     lists: dict[str, list[Match]] = {}

@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 import sqlalchemy as sa
 
 from kurt.config.current import current_settings
-from kurt.content.rows import GONE
 from kurt.content.tables import DOCUMENTS, groups, insert_into, ours
 from kurt.core.embeddings import bytes_to_embedding, embedding_to_bytes, generate_embeddings
 from kurt.db.models import ContentVector, utc_now
@@ -120,7 +119,7 @@ def nearest(
         VECTORS, sa.and_(vectors.content_hash == DOCUMENTS.c.content_hash, vectors.model == vector.model)
     )
     query = sa.select(DOCUMENTS.c.id, vectors.vector).select_from(joined)
-    query = query.where(ours(), DOCUMENTS.c.state != GONE, *conditions)
+    query = query.where(ours(), *conditions)
     rows = connection.execute(query, execution_options={"yield_per": _AT_ONCE})
     scored = ((_cosine(wanted, row.vector), row.id) for row in rows)
     return heapq.nlargest(limit, (pair for pair in scored if pair[0] > 0))

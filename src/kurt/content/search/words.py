@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from kurt.content.rows import GONE
 from kurt.content.search.indexing import PASSAGES
 from kurt.content.tables import DOCUMENTS, ours
 
@@ -53,7 +52,7 @@ def by_words(
     if not terms.phrases:
         return []
     query = _fts5(terms) if connection.dialect.name == "sqlite" else _tsvector(terms)
-    query = query.where(ours(), DOCUMENTS.c.state != GONE, *conditions).limit(limit * _PER_DOCUMENT)
+    query = query.where(ours(), *conditions).limit(limit * _PER_DOCUMENT)
     best: dict[str, Match] = {}
     for row in connection.execute(query):
         best.setdefault(row.id, Match(row.id, row.uri, row.title, row.heading, row.text))
