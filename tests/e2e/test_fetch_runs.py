@@ -73,3 +73,11 @@ def test_people_see_how_far_it_is(kurt: Kurt, site: Site) -> None:
 
 def test_a_fetch_of_which_nothing_came_fails(kurt: Kurt, site: Site) -> None:
     kurt("content", "fetch", "--url", f"{site.url}/none", "--allow-private", code=1)
+
+
+def test_settings_of_the_project_stand_in_for_options(kurt: Kurt, project: Path, site: Site) -> None:
+    config = project / "kurt.config"
+    config.write_text(config.read_text() + 'FETCH.ENGINE="jina"\n')
+    words = ("content", "fetch", "--url", f"{site.url}/green", "--allow-private")
+    assert "JINA_API_KEY" in kurt(*words, "--format", "json", code=1).stdout
+    assert kurt.json(*words, "--engine", "http")["success_count"] == 1

@@ -9,6 +9,7 @@ import click
 
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import add_background_options
+from kurt.cli.session import current
 
 _ENGINES = ("auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms")
 _STATES = ("discovered", "fetched", "error", "gone")
@@ -65,9 +66,7 @@ def _manner_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--engine",
             type=click.Choice(_ENGINES),
-            default="auto",
-            show_default=True,
-            help="What gets web pages.",
+            help="What gets web pages.  [default: auto, which is http]",
         ),
         click.option(
             "--refetch", is_flag=True, help="Ask again for what is here; unchanged pages are not sent again."
@@ -80,16 +79,11 @@ def _manner_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--allow-private", is_flag=True, help="Let servers have addresses that are not public."),
         click.option(
-            "--concurrency",
-            type=click.IntRange(1, 200),
-            default=20,
-            show_default=True,
-            help="Documents at work at once.",
+            "--concurrency", type=click.IntRange(1, 200), help="Documents at work at once.  [default: 20]"
         ),
         click.option(
             "--delay",
             type=click.FloatRange(0, 3600),
-            default=0.0,
             help="Seconds between two requests to a server.",
         ),
         click.option(
@@ -108,6 +102,7 @@ def _with(options: list[Callable[..., Any]], function: Callable[..., Any]) -> Ca
 def _config(params: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the config that parameters of the command give."""
     given: dict[str, Any] = {name: params[name] for name in _SAME}
+    given = {name: value for name, value in given.items() if value is not None}
     given |= {
         "ids": _names(params["documents"], params["ids"]),
         "urls": _names(params["url"], params["urls"]),
@@ -189,13 +184,13 @@ def fetch_cmd(background: bool, priority: int | None, **params: Any) -> Any:
     """Get the texts of documents as Markdown, and make them searchable."""
     from kurt.cli.content_runs import checked, run_content  # noqa: PLC0415 - commands import what they need when they run
 
-    from .config import FetchConfig  # noqa: PLC0415 - as above
+    from .config import FetchConfig, with_settings  # noqa: PLC0415 - as above
     from .workflow import run_fetch  # noqa: PLC0415 - as above
 
     def run(inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
         return run_fetch(config=inputs, **options)
 
-    inputs = checked(FetchConfig, _config(params))
+    inputs = checked(FetchConfig, with_settings(_config(params), current().settings()))
     result = run_content("fetch", run, inputs, background=background, priority=priority)
     if isinstance(result, Outcome):
         if result.error is None and isinstance(ended := _ended(result.value), Outcome):

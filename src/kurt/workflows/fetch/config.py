@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kurt.content.patterns import split_patterns
+
+if TYPE_CHECKING:
+    from kurt.config import Settings
 
 Engine = Literal["auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms"]
 """What gets the documents; `auto` goes by where each comes from."""
@@ -138,3 +141,24 @@ class FetchConfig(BaseModel):
     def named(self) -> bool:
         """Whether documents are named one by one."""
         return any(names is not None for names in (self.ids, self.urls, self.files))
+
+
+FROM_SETTINGS = (
+    *("engine", "concurrency", "per_host", "delay", "batch_size", "max_bytes", "timeout", "page_seconds"),
+    *("embedding_max_chars", "embedding_batch_size"),
+)
+"""Fields that the project's settings give where nothing else does, as `FETCH.CONCURRENCY`."""
+
+
+def with_settings(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Fields of a config, with what the project's settings say of those that are not given.
+
+    Args:
+        given: fields by name; None is not given.
+        settings: the project's settings.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    for name in FROM_SETTINGS:
+        if name not in found and (value := settings.get(name, module="fetch")) not in {None, ""}:
+            found[name] = value
+    return found

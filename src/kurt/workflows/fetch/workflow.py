@@ -6,9 +6,10 @@ from typing import Any
 
 from dbos import DBOS
 
+from kurt.config.current import current_settings
 from kurt.core import run_workflow, track_step
 
-from .config import FetchConfig
+from .config import FetchConfig, with_settings
 from .steps import choose_documents, fetch_documents, plan_step, rows_of
 from .utils import SKIPPED, summary, unfetched_rows, unknown_rows
 
@@ -37,12 +38,13 @@ def run_fetch(
 
     Args:
         docs: ids, addresses, or rows such as those of `run_map`; without them what the config chooses.
-        config: how, and which ones of all documents.
+        config: how, and which ones of all documents. What it leaves out, the project's settings may give:
+            `FETCH.CONCURRENCY` and others.
         background: put it on a queue and return at once.
         priority: place in the queue, 1 comes first.
     """
-    given = config.model_dump() if isinstance(config, FetchConfig) else dict(config or {})
+    given = config.model_dump(exclude_unset=True) if isinstance(config, FetchConfig) else dict(config or {})
     if docs is not None:
         given["documents"] = docs
-    payload = FetchConfig.model_validate(given).model_dump()
+    payload = FetchConfig.model_validate(with_settings(given, current_settings())).model_dump()
     return run_workflow(fetch_workflow, payload, background=background, priority=priority)
