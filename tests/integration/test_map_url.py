@@ -7,6 +7,7 @@ import gzip
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,15 @@ class TestCrawl:
         assert found(site, result) == ["/", "/open"]
         assert not [path for path in site.paths() if path.startswith("/private")]
         assert "/private/a" in found(site, run(site, respect_robots=False))
+
+    def test_the_delay_that_a_site_asks_for_is_kept(self, tmp_kurt_project: Path, site: Site) -> None:
+        site.pages["/robots.txt"] = robots("User-agent: *", "Crawl-delay: 0.25")
+        site.pages["/"] = links("Home", *(f"/{number}" for number in range(6)))
+        site.pages |= {f"/{number}": page(str(number)) for number in range(6)}
+        run(site, max_depth=1)
+        times = [hit.time for hit in site.hits]
+        assert {f"/{number}" for number in range(6)} < set(site.paths())
+        assert min(later - earlier for earlier, later in pairwise(times[1:])) >= 0.24  # from robots.txt on
 
     def test_the_number_of_pages_is_kept(self, tmp_kurt_project: Path, site: Site) -> None:
         site.pages["/"] = links("Home", *(f"/{number}" for number in range(200)))

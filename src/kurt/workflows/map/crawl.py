@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kurt.integrations.web.client import Limits, Reply, WebClient
 from kurt.integrations.web.errors import RobotsRefusedError, WebError
 from kurt.integrations.web.links import is_asset, page_links
+from kurt.integrations.web.politeness import origin_of
 from kurt.integrations.web.robots import RobotsCache
 
 from .config import CRAWL_PAGES
@@ -58,10 +59,14 @@ class Crawler:
     Args:
         config: what is searched.
         starts: addresses that the site has.
+        delay: seconds between two requests that the site asks for; it counts from now on, since something else has asked
+            the site a moment ago.
     """
 
-    def __init__(self, config: MapConfig, starts: Sequence[str]) -> None:
+    def __init__(self, config: MapConfig, starts: Sequence[str], *, delay: float = 0.0) -> None:
         self._config = config
+        self._delay = delay
+        self._origins = {origin_of(start) for start in starts}
         self._scope = scope_of(config, starts)
         self._runner: asyncio.Runner | None = None
         self._web: _Web | None = None
@@ -111,6 +116,9 @@ class Crawler:
     def _open(self) -> _Web:
         if self._web is None:
             client = WebClient(allow_private=self._config.allow_private, limits=Limits(body=PAGE_BYTES))
+            for origin in self._origins if self._delay else ():
+                client.politeness.set_delay(origin, self._delay)
+                client.politeness.pause(origin, self._delay)
             self._web = _Web(client, RobotsCache(client) if self._config.respect_robots else None)
         return self._web
 

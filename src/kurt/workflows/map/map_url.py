@@ -112,7 +112,7 @@ async def _discover(config: MapConfig) -> JsonObject:
         site = await _open(config, client)
         method, listing = await _list(site)
         if listing is None:
-            return _start_of_crawl(site)
+            return {**_start_of_crawl(site), "delay": await _delay(site)}
         discovered, truncated = await _wanted(site, listing)
     return {
         "discovered": discovered,
@@ -272,6 +272,11 @@ async def _is_allowed(site: _Site, url: str) -> bool:
         return False
 
 
+async def _delay(site: _Site) -> float:
+    """Seconds between two requests that the site asks for."""
+    return await site.robots.delay(site.home) if site.config.respect_robots else 0.0
+
+
 def _start_of_crawl(site: _Site) -> JsonObject:
     """Where links are followed from.
 
@@ -298,7 +303,7 @@ def _start_of_crawl(site: _Site) -> JsonObject:
 def _crawled(config: MapConfig, found: JsonObject) -> JsonObject:
     """What `discover` gives after following links in this process, without a run that could be resumed."""
     frontier = frontier_of(config, found)
-    with Crawler(config, starts_of(config, found)) as crawler:
+    with Crawler(config, starts_of(config, found), delay=found["delay"]) as crawler:
         follow(frontier, lambda batch, deeper: crawler.visit(batch, frontier.seen, follow=deeper))
     pages = [row for row in frontier.rows if not row.get("error")]
     return {

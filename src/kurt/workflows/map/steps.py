@@ -54,7 +54,7 @@ def open_crawler(config: MapConfig, found: JsonObject) -> Crawler:
     """What fetches pages for `crawl_step`; to be entered with `with`. It opens nothing by itself."""
     from .crawl import Crawler  # noqa: PLC0415 - as above
 
-    return Crawler(config, starts_of(config, found))
+    return Crawler(config, starts_of(config, found), delay=found.get("delay") or 0.0)
 
 
 @DBOS.step(name="map_crawl")
