@@ -200,7 +200,7 @@ def test_delete_removes_rows_texts_and_what_searches_know(
 
 
 def test_delete_by_filters_and_all(run: Run, ids: dict[str, str]) -> None:
-    assert "deleted 1 documents" in run("delete", "--status", "gone").stdout
+    assert "deleted 1 document\n" in run("delete", "--status", "gone").stdout
     assert value(run("delete", ids[KEYS], "--status", "error", "--format", "json"))["total"] == 0
     assert "--all" in run("delete", code=2).stderr
     assert "no document" in run("delete", ids[KEYS], "nothing", code=3).stderr
@@ -256,7 +256,7 @@ def test_report_writes_two_files_and_its_numbers(run: Run, ids: dict[str, str], 
 
 def test_report_is_about_what_the_filters_mean(run: Run, ids: dict[str, str]) -> None:
     shown = run("report", "--status", "fetched", "--output", "r.md").stdout
-    assert shown.splitlines() == ["1 pages with 9 words: 1 thin", "report: r.md and r.html"]
+    assert shown.splitlines() == ["pages 1, words 9; thin 1", "report: r.md and r.html"]
 
 
 def test_report_tells_where_it_cannot_be_written(run: Run, ids: dict[str, str], database: Settings) -> None:

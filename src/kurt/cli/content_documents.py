@@ -175,7 +175,8 @@ def search_cmd(question: tuple[str, ...], mode: str, limit: int, **given: Any) -
 def _deleted_lines(result: dict[str, Any]) -> list[str]:
     verb = "would delete" if result["dry_run"] else "deleted"
     shown = [f"{verb}  {row['id']}  {row['uri']}" for row in result["rows"]]
-    return [*shown, f"{verb} {result['total']:,} documents"]
+    noun = "document" if result["total"] == 1 else "documents"
+    return [*shown, f"{verb} {result['total']:,} {noun}"]
 
 
 @command(

@@ -20,9 +20,9 @@ _STALE = 365
 def _lines(result: dict[str, Any]) -> list[str]:
     """The numbers that ask for work, and where the report is."""
     told = ("near_duplicates", "stale", "broken_links", "orphans", "thin", "failed")
-    numbers = ", ".join(f"{result[name]:,} {name.replace('_', ' ')}" for name in told if result[name])
+    numbers = ", ".join(f"{name.replace('_', ' ')} {result[name]:,}" for name in told if result[name])
     return [
-        f"{result['pages']:,} pages with {result['words']:,} words: {numbers or 'nothing to do'}",
+        f"pages {result['pages']:,}, words {result['words']:,}; {numbers or 'nothing to do'}",
         f"report: {result['markdown']} and {result['html']}",
     ]
 

@@ -88,7 +88,7 @@ def _sharing(pages: Sequence[Page]) -> set[tuple[int, int]]:
     places: dict[int, list[int]] = defaultdict(list)
     for number, page in enumerate(pages):
         sample = {shingle for shingle in page.shingles if shingle % _SAMPLE == 0}
-        for shingle in sample.union(sorted(page.shingles)[:_FIRST]):
+        for shingle in sample.union(page.shingles[:_FIRST]):
             places[shingle].append(number)
     shared: Counter[tuple[int, int]] = Counter()
     for numbers in places.values():
@@ -111,13 +111,13 @@ def _near(pages: Sequence[Page], vectors: Mapping[str, Sequence[float]]) -> set[
 
 
 def _compared(one: Page, other: Page, vectors: Mapping[str, Sequence[float]]) -> Pair:
-    both = len(one.shingles & other.shingles)
+    both = len(set(one.shingles).intersection(other.shingles))
     first, second = (one, other) if one.words >= other.words else (other, one)
     near = None
     if one.content_hash in vectors and other.content_hash in vectors:
         near = _cosine(vectors[one.content_hash], vectors[other.content_hash])
     shortest = min(len(one.shingles), len(other.shingles))
-    return Pair(first, second, both / len(one.shingles | other.shingles), both / shortest, near)
+    return Pair(first, second, both / (len(one.shingles) + len(other.shingles) - both), both / shortest, near)
 
 
 def _is_duplicate(pair: Pair) -> bool:

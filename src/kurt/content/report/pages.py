@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from array import array
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,7 +46,7 @@ class Page:
         words: words outside of code.
         headings: how many it has.
         links: targets of its links, as they are written.
-        shingles: hashes of all runs of five words.
+        shingles: hashes of all runs of five words, each once, in their order; packed, since there may be millions.
         paragraphs: its longer paragraphs, as one line each.
         dated: when it was published or last changed, None where nothing says so.
     """
@@ -59,7 +60,7 @@ class Page:
     words: int
     headings: int
     links: tuple[str, ...]
-    shingles: frozenset[int]
+    shingles: array[int]
     paragraphs: tuple[str, ...]
     dated: datetime | None
 
@@ -133,13 +134,11 @@ def _spoken(text: str) -> datetime | None:
     return None
 
 
-def _shingles(text: str) -> frozenset[int]:
+def _shingles(text: str) -> array[int]:
     words = [word.casefold() for word in _WORD.findall(text)]
     last = max(1, len(words) - _SHINGLE + 1) if words else 0
-    return frozenset(
-        zlib.crc32(" ".join(words[start : start + _SHINGLE]).encode("utf-8", "replace"))
-        for start in range(last)
-    )
+    runs = (" ".join(words[start : start + _SHINGLE]) for start in range(last))
+    return array("I", sorted({zlib.crc32(run.encode("utf-8", "replace")) for run in runs}))
 
 
 def _paragraphs(prose: str) -> list[str]:
