@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from tests.support.cli import Kurt
 from tests.support.cms_worlds import KEY, Entry, World, world_of
-from tests.support.site import Site
+from tests.support.site import Handler, Site
 
 COMMAND = ("content", "map", "--cms", "ghost", "--allow-private")
 
@@ -89,7 +93,9 @@ def test_the_texts_of_items_are_fetched(kurt: Kurt, project: Path, world: tuple[
     (project / ".env").write_text(f"GHOST_KEY={KEY}\n")
     ghost, site = world
     for number in (1, 4):
-        ghost.entries[str(number)].body = f"<h2>Part {number}</h2><p>Some <b>words</b> about number {number}.</p>"
+        ghost.entries[
+            str(number)
+        ].body = f"<h2>Part {number}</h2><p>Some <b>words</b> about number {number}.</p>"
     ghost.serve(site)
     kurt(*COMMAND, "--include", "*/1", "--include", "*/4")
     result = kurt.json("content", "fetch", "--allow-private")
@@ -98,3 +104,28 @@ def test_the_texts_of_items_are_fetched(kurt: Kurt, project: Path, world: tuple[
     assert "Some **words** about number 1." in texts
     assert "## Part 4" in texts
     assert "author: Ann Author" in texts
+
+
+def test_a_listing_that_is_killed_goes_on(
+    kurt: Kurt, project: Path, world: tuple[World, Site], wait_until: Callable[..., Any]
+) -> None:
+    (project / ".env").write_text(f"GHOST_KEY={KEY}\n")
+    ghost, site = world
+    for number in range(10, 90):
+        ghost.put(str(number), Entry("posts", f"T {number}", f"2026-04-01T10:{number % 60:02d}:00.000Z"))
+    ghost.serve(site)
+    listing = cast("Handler", site.pages["/ghost/api/content/posts/"])
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.05)
+        return await listing(request)
+
+    site.pages["/ghost/api/content/posts/"] = slow
+    running = kurt.spawn(*COMMAND)
+    wait_until(lambda: len(site.hits) > 15, 60)
+    running.kill()
+    (run,) = kurt.json("workflows", "list")
+    done = kurt.json("workflows", "resume", run["run_id"])
+    assert (done["status"], done["outputs"]["total"]) == ("succeeded", 85)
+    asked = Counter(site.paths())
+    assert sum(asked.values()) - len(asked) <= 1
