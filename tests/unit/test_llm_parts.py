@@ -175,6 +175,27 @@ def test_what_is_not_json(text: str) -> None:
         assert failure.value.type == "NotJson"
 
 
+def test_a_json_schema_checks_answers_and_names_the_place() -> None:
+    check = checker(None, {"properties": {"inner": {"properties": {"n": {"type": "integer"}}}}})
+    assert check('{"inner": {"n": 1}}') == {"inner": {"n": 1}}
+    with pytest.raises(AnswerError, match=r"inner\.n: ") as failure:
+        check('{"inner": {"n": "1"}}')
+    assert failure.value.type == "BreaksSchema"
+
+
+@pytest.mark.parametrize("answer", ['{"a": ' * 400 + "1" + "}" * 400, '"\\ud800"'])
+def test_an_answer_that_cannot_be_checked_breaks_its_schema(answer: str) -> None:
+    with pytest.raises(AnswerError) as failure:
+        checker(None, {"type": "array"})(answer)
+    assert failure.value.type == "BreaksSchema"
+
+
+@pytest.mark.parametrize("schema", [{"type": "text"}, {"$ref": "https://example.com/a.json"}])
+def test_a_schema_that_is_none_is_refused_before_anything_is_asked(schema: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="the schema for answers cannot be used"):
+        checker(None, schema)
+
+
 def test_a_pretended_answer_fits_its_schema() -> None:
     made = shaped(schema_of(Strict))
     assert Strict.model_validate({**made, "name": made["name"][:5]})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kurt.app.primitives.validate import InvalidDataError, validate
-from kurt.errors import NotFoundError, UsageError
+from kurt.errors import DataError, NotFoundError, UsageError
 
 
 def schema(folder: Path, content: Any, name: str = "schema.json") -> Path:
@@ -138,6 +138,16 @@ def test_rules_without_a_value_have_words_of_their_own(tmp_path: Path) -> None:
     assert faults({"long": 1}, schema=schema(tmp_path, names)) == [
         ("$", "a key is not allowed: \"long\" breaks the rule 'maxLength': 2")
     ]
+
+
+def test_what_is_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    deep: Any = {}
+    for _ in range(400):
+        deep = {"items": deep}
+    with pytest.raises(UsageError, match="cannot be used as a schema: recursion limit"):
+        validate([], schema=schema(tmp_path, deep))
+    with pytest.raises(DataError, match="the data cannot be checked: recursion limit"):
+        validate(deep, schema=schema(tmp_path, {"minProperties": 5}))
 
 
 def test_a_schema_may_be_a_boolean(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from kurt.errors import UsageError
 from kurt.llm.errors import AnswerError
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def checker(model: type[BaseModel] | None, schema: JsonObject | None) -> Callabl
 
     Returns:
         a function that raises AnswerError for an answer which does not fit.
+
+    Raises:
+        UsageError: the JSON Schema is none.
     """
     if model is not None:
         return _ModelCheck(model)
@@ -87,14 +91,21 @@ class _SchemaCheck:
         from jsonschema_rs import validator_for  # noqa: PLC0415 - seldom needed
 
         # Without `offline` it would ask the network for what the schema refers to.
-        self._validator = validator_for(schema, offline=True)
+        try:
+            self._validator = validator_for(schema, offline=True)
+        except ValueError as error:
+            why = str(error).partition("\n")[0]
+            raise UsageError(f"the schema for answers cannot be used: {why}") from None
 
     def __call__(self, text: str) -> Json:
         value = parse(text)
-        faults = [
-            (".".join(map(str, fault.instance_path)), fault.message)
-            for fault in self._validator.iter_errors(value)
-        ]
+        try:
+            faults = [
+                (".".join(map(str, fault.instance_path)), fault.message)
+                for fault in self._validator.iter_errors(value)
+            ]
+        except ValueError as error:  # it is nested too deeply
+            faults = [("", str(error))]
         if faults:
             raise breaks_schema(faults)
         return value

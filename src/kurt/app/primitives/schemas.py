@@ -13,7 +13,7 @@ from kurt.app.primitives.data_fault import DataFault
 from kurt.app.primitives.read import read
 from kurt.app.primitives.schema_cycles import refers_to_itself
 from kurt.engine.expressions.references import kind_of
-from kurt.errors import KurtError, UsageError
+from kurt.errors import DataError, KurtError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,13 @@ def schema_faults(data: Json, file: Path) -> list[DataFault]:
     Raises:
         NotFoundError: there is no such file.
         UsageError: it is no valid schema, or refers to what cannot be had.
+        DataError: the data is nested too deeply.
     """
     validator = _validator(_schema(file), file)
-    faults = sorted(validator.iter_errors(data), key=_place)
+    try:
+        faults = sorted(validator.iter_errors(data), key=_place)
+    except ValueError as error:  # the validator takes some 250 levels of mappings
+        raise DataError(f"the data cannot be checked: {str(error).lower()}") from None
     return [DataFault(_path(fault), _message(fault)) for fault in faults]
 
 
@@ -69,6 +73,8 @@ def _validator(schema: dict[str, Any] | bool, file: Path) -> jsonschema_rs.Valid
         )
     except jsonschema_rs.ValidationError as error:
         _refuse(error, file, neighbours.fault)
+    except ValueError as error:  # as above
+        raise UsageError(f"{file} cannot be used as a schema: {str(error).lower()}") from None
     if refers_to_itself(schema):
         raise UsageError(f"{file} refers to itself without end")
     return validator
