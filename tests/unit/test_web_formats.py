@@ -163,6 +163,15 @@ async def test_an_index_of_too_many_sitemaps_ends() -> None:
     assert list(found.errors.values()) == ["the site has more than 10 sitemaps"]
 
 
+async def test_sitemaps_that_are_large_together_end() -> None:
+    padded = gzip.compress(urlset("/1") + b" " * 1_000_000)
+    site = Site(top=index(*(f"{SITE}/s{n}" for n in range(50))), **{f"s{n}": padded for n in range(50)})
+    found = await read_sitemaps(site.get, [f"{SITE}/top"], limits=Limits(bytes=5_000_000))
+    assert found.truncated
+    assert len(site.asked) < 15
+    assert list(found.errors.values()) == ["the site's sitemaps have more than 5,000,000 bytes"]
+
+
 async def test_as_many_pages_as_are_wanted() -> None:
     site = Site(top=index(f"{SITE}/a", f"{SITE}/b"), a=urlset("/1", "/2"), b=urlset("/2", "/3", "/4"))
     found = await read_sitemaps(site.get, [f"{SITE}/top"], limits=Limits(entries=3))

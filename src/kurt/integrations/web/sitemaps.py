@@ -14,7 +14,7 @@ from kurt.integrations.web.markup import absolute, child_text, plain, root_name,
 Get = Callable[[str], Awaitable[bytes]]
 """Fetches an address; its body."""
 
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 500_000
 """Pages that are read of a site's sitemaps at most."""
 
 
@@ -40,10 +40,12 @@ class Sitemap:
     Attributes:
         is_index: its entries are sitemaps.
         entries: what it lists.
+        size: its bytes after decompression.
     """
 
     is_index: bool
     entries: list[Entry]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,14 @@ class Limits:
     Attributes:
         entries: pages.
         files: sitemaps.
+        bytes: of all sitemaps together, after decompression.
         depth: levels of indexes below the first sitemap.
         at_once: sitemaps that are fetched at the same time.
     """
 
     entries: int = MAX_ENTRIES
     files: int = 1_000
+    bytes: int = 1_000_000_000
     depth: int = 8
     at_once: int = 4
 
@@ -72,12 +76,14 @@ class Found:
         files: sitemaps that were read.
         errors: what went wrong, by the sitemap's address.
         truncated: a limit was reached.
+        size: bytes of the sitemaps that were read, after decompression.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     files: list[str] = field(default_factory=list[str])
     errors: dict[str, str] = field(default_factory=dict[str, str])
     truncated: bool = False
+    size: int = 0
 
 
 def parse_sitemap(body: bytes, *, url: str, limit: int = MAX_ENTRIES) -> Sitemap:
@@ -97,7 +103,8 @@ def parse_sitemap(body: bytes, *, url: str, limit: int = MAX_ENTRIES) -> Sitemap
         return _parse_xml(data, url, limit)
     if name in FEED_ROOTS:
         items = parse_feed(data, url=url)
-        return Sitemap(False, [Entry(item.url, item.published, item.title) for item in items[:limit]])
+        entries = [Entry(item.url, item.published, item.title) for item in items[:limit]]
+        return Sitemap(False, entries, len(data))
     if name or data.lstrip()[:1] == b"<":
         raise DataError(f"{url} is no sitemap: it begins with <{name or '?'}>")
     return _parse_text(data, url, limit)
@@ -112,7 +119,7 @@ def _parse_xml(data: bytes, url: str, limit: int) -> Sitemap:
             entries.append(Entry(location, child_text(element, "lastmod")))
         if len(entries) >= limit:
             break
-    return Sitemap(is_index, entries)
+    return Sitemap(is_index, entries, len(data))
 
 
 def _parse_text(data: bytes, url: str, limit: int) -> Sitemap:
@@ -126,7 +133,7 @@ def _parse_text(data: bytes, url: str, limit: int) -> Sitemap:
     entries = [Entry(location) for line in found[:limit] if (location := absolute(url, line)) is not None]
     if not entries:
         raise DataError(f"{url} is no sitemap: it has no line with an address")
-    return Sitemap(False, entries)
+    return Sitemap(False, entries, len(data))
 
 
 async def read_sitemaps(get: Get, urls: Iterable[str], *, limits: Limits | None = None) -> Found:
@@ -169,6 +176,11 @@ async def _read_level(get: Get, urls: list[str], found: Found, limits: Limits) -
                 found.errors[url] = sitemap
                 continue
             found.files.append(url)
+            found.size += sitemap.size
+            if found.size > limits.bytes:
+                found.truncated = True
+                found.errors[url] = f"the site's sitemaps have more than {limits.bytes:,} bytes"
+                return inner
             if sitemap.is_index:
                 inner += [entry.url for entry in sitemap.entries]
             elif _add(found, sitemap.entries, limits.entries):

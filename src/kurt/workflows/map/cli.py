@@ -155,7 +155,7 @@ def _summary(result: Mapping[str, Any]) -> str:
     "--max-pages",
     "--limit",
     "max_pages",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, 500_000),
     help="No more documents than this.",
 )
 @_web_options

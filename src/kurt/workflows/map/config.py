@@ -64,7 +64,7 @@ class MapConfig(BaseModel):
     max_pages: int | None = Field(
         default=None,
         ge=1,
-        le=1_000_000,
+        le=500_000,
         description=f"Find no more documents than this; a crawl stops at {CRAWL_PAGES} where nothing is given",
     )
     include_patterns: Words = Field(

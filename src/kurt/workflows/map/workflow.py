@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SAVED_AT_ONCE = 2_000
 """Rows of one transaction: other writers of a SQLite file wait for it."""
 
-MOST_ITEMS = 1_000_000
+MOST_ITEMS = 500_000
 """Items of a CMS that one run lists."""
 
 _SOURCE_TYPES = {"url": "url", "folder": "file", "cms": "cms"}
