@@ -58,7 +58,7 @@ def row(figure: Figure) -> list[str]:
     return [
         figure.what,
         amount(figure.value, figure.unit),
-        amount(figure.budget, figure.unit),
+        f"{'at least ' if figure.more else ''}{amount(figure.budget, figure.unit)}",
         figure.against,
     ]
 
@@ -66,7 +66,7 @@ def row(figure: Figure) -> list[str]:
 def amount(value: float, unit: str) -> str:
     """A value with its unit."""
     text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    return f"{text}x" if unit == "x" else f"{text} {unit}"
+    return f"{text}x" if unit == "x" else f"{text} {unit}".rstrip()
 
 
 def report(figures: list[Figure], *, markdown: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -98,6 +99,50 @@ def usage_of(pids: set[int]) -> Usage:
         ticks += int(fields[11]) + int(fields[12])
         memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return Usage(memory, ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def peaks(argv: list[str], cwd: Path, environ: Mapping[str, str]) -> tuple[int, list[int]]:
+    """Run a program; the largest resident memory of its process, and of each process below it, in bytes.
+
+    Raises:
+        RuntimeError: there is no /proc, or the program did not exit with 0.
+    """
+    if not Path("/proc/self/status").exists():
+        raise RuntimeError("peaks of memory are read from /proc, which this system does not have")
+    found: dict[int, int] = {}
+    with (cwd / "peaks.log").open("wb") as log:
+        process = subprocess.Popen(
+            argv, cwd=cwd, env=dict(environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        while process.poll() is None:
+            for pid in _tree(process.pid):
+                found[pid] = max(found.get(pid, 0), _peak(pid))
+            time.sleep(0.2)
+    if process.returncode:
+        raise RuntimeError(f"{argv[:4]} ended with {process.returncode}\n{(cwd / 'peaks.log').read_text()}")
+    return found.pop(process.pid), list(found.values())
+
+
+def _tree(root: int) -> set[int]:
+    """A process and all below it that are alive."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found, grown = {root}, True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        found, grown = found | more, bool(more)
+    return found
+
+
+def _peak(pid: int) -> int:
+    """The largest resident memory that a process has had; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def python(*arguments: str) -> list[str]:

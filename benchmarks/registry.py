@@ -16,8 +16,9 @@ class Figure:
     Attributes:
         what: what was measured, for people.
         value: the figure.
-        unit: `x` for a ratio, `s`, `ms`, `MB`, `%`.
-        budget: the largest allowed value.
+        unit: `x` for a ratio, `s`, `ms`, `MB`, `%`, `/s`; empty for a score.
+        budget: the largest allowed value, or the smallest where more is better.
+        more: whether more is better.
         against: the yardstick of a ratio.
         detail: the parts it was made of, by name.
     """
@@ -26,13 +27,14 @@ class Figure:
     value: float
     unit: str
     budget: float
+    more: bool = False
     against: str = ""
     detail: dict[str, float]
 
     @property
     def ok(self) -> bool:
         """Whether the budget is kept."""
-        return self.value <= self.budget
+        return self.value >= self.budget if self.more else self.value <= self.budget
 
     def to_json(self) -> dict[str, Any]:
         """The figure as JSON, with `ok`."""
