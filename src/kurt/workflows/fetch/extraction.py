@@ -73,6 +73,8 @@ class Extraction:
                 return await call_in_pool(_TARGET, payload, self._around)  # pyright: ignore[reportReturnType] - as `convert` says
             except StepError as error:
                 raise _explained(error, self._around.limits) from error
+            finally:
+                payload.clear()  # the task lives on until cycles are collected, which is seldom
 
 
 def _explained(error: StepError, limits: Limits) -> KurtError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ LINGER = 5.0
 MODULE = "fetch"
 """Workflow module for settings of models."""
 
+_COLLECT_EVERY = 20
+"""Groups after which memory is tidied up."""
+
 _log = logging.getLogger(__name__)
 _SHOWN_AS = {
     FetchStatus.FETCHED: "success",
@@ -80,6 +84,7 @@ class _Fetching:
         self._progress = self._tracker.start_step(STEP, step_type="rows")
         self._statuses: dict[str, str] = {}
         self._model: str | None = None
+        self._groups = 0
         self._gathering: Gathering[Outcome] = Gathering(
             STEP,
             batch=batch,
@@ -177,6 +182,9 @@ class _Fetching:
 
         for one in written:
             self._note(one.target.id, one.status)
+        self._groups += 1
+        if self._groups % _COLLECT_EVERY == 0:
+            gc.collect()  # commands of Kurt collect seldom, and what is left of answers and texts is large
         return {"documents": [[one.target.id, one.status.value] for one in written]}, write
 
     def _write_files(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
