@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -220,13 +221,10 @@ def test_private_addresses_are_not_given_to_services(
 
 
 def test_a_browser_needs_its_library(tmp_project: Path) -> None:
-    try:
-        import playwright  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
-    except ImportError:
-        result = run_here(tmp_project, {"url": "https://tea.example/", "engine": "playwright", **PLAIN})
-        assert "kurt[js]" in result["error"]
-    else:
+    if find_spec("playwright") is not None:
         pytest.skip("playwright is installed")
+    result = run_here(tmp_project, {"url": "https://tea.example/", "engine": "playwright", **PLAIN})
+    assert "kurt[js]" in result["error"]
 
 
 def run_here(project: Path, config: dict[str, Any]) -> dict[str, Any]:

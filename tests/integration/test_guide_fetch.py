@@ -9,12 +9,12 @@ from typing import Any
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from kurt_new.core import run_workflow
-from kurt_new.db import managed_session
-from kurt_new.testing import assert_cli_success, assert_output_contains, invoke_cli
-from kurt_new.workflows.fetch.cli import fetch_cmd
-from kurt_new.workflows.fetch.models import FetchDocument, FetchStatus
-from kurt_new.workflows.fetch.workflow import fetch_workflow, run_fetch
+from kurt.core import run_workflow
+from kurt.db import managed_session
+from kurt.testing import assert_cli_success, assert_output_contains, invoke_cli
+from kurt.workflows.fetch.cli import fetch_cmd
+from kurt.workflows.fetch.models import FetchDocument, FetchStatus
+from kurt.workflows.fetch.workflow import fetch_workflow, run_fetch
 
 
 class TestBackgroundExecution:
