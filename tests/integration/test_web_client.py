@@ -283,8 +283,9 @@ async def test_a_robots_file_that_cannot_be_had(status: int, allowed: bool) -> N
             if allowed:
                 assert await rules.allowed(f"{site.url}/a")
             else:
-                with pytest.raises(errors.UnreachableError, match=r"robots\.txt"):
+                with pytest.raises(errors.UnreachableError, match=r"robots\.txt") as caught:
                     await rules.allowed(f"{site.url}/a")
+                assert "--ignore-robots" in str(caught.value.hint)
 
 
 async def test_keys_stay_with_the_server_for_which_they_are() -> None:
@@ -312,3 +313,12 @@ async def test_a_server_that_is_not_there_is_named() -> None:
         async with client() as web_client:
             with pytest.raises(errors.UnreachableError, match=str(port)):
                 await web_client.get(f"http://127.0.0.1:{port}/")
+
+
+async def test_a_site_that_is_not_there_is_no_matter_of_its_robots_file() -> None:
+    with Site({}) as site:
+        gone = site.url
+    async with client() as web_client:
+        with pytest.raises(errors.UnreachableError) as caught:
+            await RobotsCache(web_client).allowed(f"{gone}/tea")
+    assert "check the address" in str(caught.value.hint)

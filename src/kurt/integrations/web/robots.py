@@ -12,6 +12,8 @@ from kurt.integrations.web.client import AGENT_TOKEN, WebClient
 from kurt.integrations.web.errors import UnreachableError, WebError
 from kurt.integrations.web.politeness import origin_of
 
+_NO_SERVER = "check the address and the network; no server answers there"
+_NO_ROBOTS = "try again later, or add --ignore-robots (respect_robots: false) if the site is yours"
 _LONGEST = 512 * 1024  # RFC 9309 lets a reader stop after 500 KiB
 
 
@@ -50,7 +52,7 @@ class RobotsCache:
             error = UnreachableError(
                 f"the robots.txt of {URL(url).host} cannot be read: {found.error.message}",
                 url=url,
-                hint="try again later, or add --ignore-robots (respect_robots: false) if the site is yours",
+                hint=_NO_SERVER if isinstance(found.error, UnreachableError) else _NO_ROBOTS,
             )
             error.transient = False  # its requests were repeated already
             raise error from found.error
