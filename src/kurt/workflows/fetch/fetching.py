@@ -28,6 +28,7 @@ from .choosing import Engines
 from .config import FetchConfig
 from .engines import Brought, Target
 from .extraction import Extraction
+from .memory import give_back_large_blocks
 from .models import FetchStatus
 from .store import Outcome
 
@@ -47,8 +48,8 @@ LINGER = 5.0
 MODULE = "fetch"
 """Workflow module for settings of models."""
 
-_COLLECT_EVERY = 20
-"""Groups after which memory is tidied up."""
+_COLLECT_AFTER = 16_000_000
+"""Bytes of bodies after which memory is tidied up."""
 
 _log = logging.getLogger(__name__)
 _SHOWN_AS = {
@@ -84,7 +85,7 @@ class _Fetching:
         self._progress = self._tracker.start_step(STEP, step_type="rows")
         self._statuses: dict[str, str] = {}
         self._model: str | None = None
-        self._groups = 0
+        self._unswept = 0
         self._gathering: Gathering[Outcome] = Gathering(
             STEP,
             batch=batch,
@@ -96,6 +97,7 @@ class _Fetching:
 
     async def run(self, ids: Sequence[str]) -> dict[str, str]:
         """Fetch those that are not stored yet."""
+        give_back_large_blocks()
         self._progress.total = len(ids)
         for value in await self._gathering.recorded(len(ids)):
             for identity, status in value["documents"]:
@@ -182,8 +184,9 @@ class _Fetching:
 
         for one in written:
             self._note(one.target.id, one.status)
-        self._groups += 1
-        if self._groups % _COLLECT_EVERY == 0:
+        self._unswept += sum(one.bytes or 0 for one in written)
+        if self._unswept > _COLLECT_AFTER:
+            self._unswept = 0
             gc.collect()  # commands of Kurt collect seldom, and what is left of answers and texts is large
         return {"documents": [[one.target.id, one.status.value] for one in written]}, write
 
