@@ -41,7 +41,7 @@ def runs(kurt: Kurt, project: Path) -> dict[str, str]:
         writer.finished_sync(
             TraceRow(
                 run_id=run_id, step="extract", state="failed", attempt=7, started_at=time.time(),
-                request_model="m", error_type="rate_limited", workspace_id=workspace,
+                request_model="openai/m", error_type="rate_limited", workspace_id=workspace,
             )
         )  # fmt: skip
     writer.finished_sync(
@@ -62,7 +62,7 @@ def test_the_calls_of_a_run(kurt: Kurt, runs: dict[str, str]) -> None:
     assert (total["calls"], total["succeeded"], total["failed"], total["unpriced"]) == (4, 3, 1, 1)
     assert (total["tokens_in"], total["tokens_out"], total["cost"]) == (2005, 105, 0.025)
     assert [(group["step"], group["model"], group["calls"]) for group in found["groups"]] == [
-        ("extract", "m", 3),
+        ("extract", "openai/m", 3),
         ("judge", None, 1),
     ]
     (only,) = kurt.json("workflows", "stats", runs["w2"], "--by", "run", "--step", "judge")["groups"]
@@ -86,7 +86,7 @@ def test_stats_for_people(kurt: Kurt, runs: dict[str, str]) -> None:
         "COST",
         "$",
     ]
-    assert lines[1].split() == ["extract", "m", "3", "1", "0", "2000", "100", "1.50", "0.0250"]
+    assert lines[1].split() == ["extract", "openai/m", "3", "1", "0", "2000", "100", "1.50", "0.0250"]
     assert lines[2].split() == ["judge", "-", "1", "0", "0", "5", "5", "1", "unpriced"]
     assert lines[3].split() == ["total", "4", "1", "0", "2005", "105", "1.50", "0.0250", "+", "1", "unpriced"]
     assert kurt("workflows", "stats", "--step", "none").lines == ["no calls of models"]

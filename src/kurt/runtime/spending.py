@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "step": "step",
-    "model": "coalesce(response_model, request_model)",
+    "model": "coalesce(request_model, response_model)",
     "provider": "provider",
     "user": "user_id",
     "workspace": "workspace_id",
