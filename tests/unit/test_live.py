@@ -478,3 +478,5 @@ def test_the_closing_lines_say_what_was_lived_with_and_where_the_log_is() -> Non
         "run 01k succeeded (1 of 4 items failed, 2 failed steps skipped) after 2s",
         "log: a.log",
     ]
+    rows = closing_lines({"run_id": "01k", "status": "succeeded", "summary": {"rows": 9, "rows_failed": 3}})
+    assert rows[0] == "run 01k succeeded (3 of 9 rows failed)"

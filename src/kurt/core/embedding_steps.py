@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,7 @@ class _Call:
         step = self._step
         if self._batch is not None:
             self._progress = self._tracker.start_step(
-                step.name, step_type="embedding_step", total=len(self._texts)
+                step.name, step_type="embedding_step", total=len(self._texts), call=self._batch.call
             )
         await self._traces.prepare()
         self._embed = _maker(step)
@@ -150,7 +151,8 @@ class _Call:
         try:
             return await rows.run(range(-(-len(self._texts) // step.batch_size)))
         finally:
-            await asyncio.get_running_loop().run_in_executor(None, self._end)
+            context = contextvars.copy_context()  # says whose log this is
+            await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self._end))
 
     def _end(self) -> None:
         if self._progress is not None:
@@ -158,7 +160,7 @@ class _Call:
             if self._progress.current < self._progress.total:
                 status = ERROR
             WorkflowTracker(self._batch.run_id if self._batch else None).end_step(
-                self._step.name, status=status
+                self._step.name, status=status, progress=self._progress
             )
 
     async def _work(self, index: int) -> JsonObject:

@@ -108,7 +108,10 @@ class Call:
         tracking = self._tracking
         self._progress = await _beside(
             lambda: tracking.tracker.start_step(
-                self._step.name, step_type=tracking.step_type, total=self._table.length
+                self._step.name,
+                step_type=tracking.step_type,
+                total=self._table.length,
+                call=self._batch and self._batch.call,
             )
         )
 
@@ -120,7 +123,10 @@ class Call:
         if progress.current < progress.total:
             status = ERROR
         message = None if self._end is None else text_of_error(self._end)
-        await _beside(lambda: self._tracking.tracker.end_step(progress.name, status=status, error=message))
+        tracker = self._tracking.tracker
+        await _beside(
+            lambda: tracker.end_step(progress.name, status=status, error=message, progress=progress)
+        )
 
     async def _work(self, index: int) -> JsonObject:
         """One row: its checkpoint."""

@@ -18,6 +18,7 @@ from typing import Any
 from kurt.core.courier import courier
 from kurt.core.hooks import StepHooks
 from kurt.runtime import place
+from kurt.runtime.names import FAILED_ROWS_EVENT
 
 _log = logging.getLogger("kurt.steps")
 
@@ -46,6 +47,7 @@ class StepProgress:
         message: what went wrong with the step as a whole.
         facts: more that is shown: `tokens_in`, `tokens_out`, `cost` in US dollars, `per_second`, `budget_left_usd`,
             `budget_left_tokens`.
+        call: which call of the step it is, of all in a run: the same when the run is done again.
     """
 
     name: str
@@ -61,14 +63,17 @@ class StepProgress:
     started_at: float = field(default_factory=time.time)
     message: str | None = None
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    call: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The progress as it is stored."""
         found = asdict(self)
+        del found["call"]
         return {**found.pop("facts"), **found}
 
 
 _steps: OrderedDict[str, dict[str, StepProgress]] = OrderedDict()
+_failures: dict[str, dict[str, tuple[int, int]]] = {}  # of each run: by call, failed items and all items
 _lock = threading.Lock()
 
 
@@ -77,7 +82,7 @@ def _steps_of(run_id: str) -> dict[str, StepProgress]:
         found = _steps.setdefault(run_id, {})
         _steps.move_to_end(run_id)
         if len(_steps) > _RUNS_KEPT:
-            _steps.popitem(last=False)
+            _failures.pop(_steps.popitem(last=False)[0], None)
         return found
 
 
@@ -100,12 +105,24 @@ class WorkflowTracker:
 
         return root_of(own)
 
-    def start_step(self, step_name: str, *, step_type: str = "step", total: int = 0) -> StepProgress:
-        """A step begins; its progress, to be handed to `changed`."""
-        progress = StepProgress(step_name, step_type, total=total)
+    def start_step(
+        self, step_name: str, *, step_type: str = "step", total: int = 0, call: str | None = None
+    ) -> StepProgress:
+        """A step begins; its progress, to be handed to `changed`.
+
+        Args:
+            step_name: its name.
+            step_type: what kind of step it is shown as.
+            total: items in all, 0 where that is not known.
+            call: which call of the step it is, where a run makes several; the same when the run is done again.
+        """
+        progress = StepProgress(
+            step_name, step_type, total=total, call=call or f"{place.run_id()}:{step_name}"
+        )
         run_id = self._run()
         if run_id is not None:
             _steps_of(run_id)[step_name] = progress
+            _note("info", step_name, "started")
             self._show(run_id, progress, entry="start")
             if not total:
                 courier.flush()  # the counts that the step itself may set as events come after these
@@ -161,14 +178,24 @@ class WorkflowTracker:
         text = f"{where}{item_id}: {status}{took}{f' - {message}' if message else ''}"
         self.log(text, level="error" if status == ERROR else "info", step_name=step_name)
 
-    def end_step(self, step_name: str, *, status: str = SUCCESS, error: str | None = None) -> None:
-        """A step is over."""
+    def end_step(
+        self,
+        step_name: str,
+        *,
+        status: str = SUCCESS,
+        error: str | None = None,
+        progress: StepProgress | None = None,
+    ) -> None:
+        """A step is over; `progress` says which, where several of that name are at work."""
         run_id = self._run()
-        progress = self._find(run_id, step_name)
+        progress = progress or self._find(run_id, step_name)
         if progress is None or run_id is None:
             return
         progress.status, progress.message = status, error
+        _note("error" if status == ERROR else "info", step_name, _ending(progress))
         self._show(run_id, progress, entry="end")
+        if progress.current or progress.error:
+            courier.set(run_id, FAILED_ROWS_EVENT, _failed_rows(run_id, progress))
         courier.flush()
 
     def log(
@@ -179,11 +206,13 @@ class WorkflowTracker:
         step_name: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Write a line to the run's stream `logs`."""
+        """Write a line to the run's stream `logs` and to its log file."""
         run_id = self._run()
         if run_id is None:
             _log.log(logging.getLevelNamesMapping().get(level.upper(), logging.INFO), "%s", message)
             return
+        running = self._find(run_id, step_name)
+        _note(level, step_name or (running and running.name), message)
         entry = {"timestamp": time.time(), "level": level, "step": step_name, "message": message}
         courier.append(run_id, "logs", {**entry, "metadata": metadata} if metadata else entry)
 
@@ -214,6 +243,36 @@ class WorkflowTracker:
             courier.set(run_id, "stage_total", progress.total)
             courier.set(run_id, "stage_current", progress.current)
         courier.set(run_id, "stage_status", progress.status)
+
+
+def _failed_rows(run_id: str, ended: StepProgress) -> dict[str, int]:
+    """The counts of all calls in a run that went on without some of their rows."""
+    with _lock:
+        calls = _failures.setdefault(run_id, {})
+        calls.pop(ended.call, None)
+        if ended.error:
+            calls[ended.call] = (ended.error, max(ended.total, ended.current))
+        failed = list(calls.values())
+    if not failed:
+        return {}
+    return {"rows": sum(total for _, total in failed), "rows_failed": sum(errors for errors, _ in failed)}
+
+
+def _note(level: str, step_name: str | None, text: str) -> None:
+    from kurt.runtime.routing import note  # noqa: PLC0415 - needed in runs alone
+
+    note(level.upper(), step_name or "-", text)
+
+
+def _ending(progress: StepProgress) -> str:
+    """The line of the log with which a step ends."""
+    took = f"{time.time() - progress.started_at:.2f} s"
+    parts = [f"{'failed' if progress.status == ERROR else 'succeeded'} in {took}"]
+    if progress.total:
+        parts.append(f"{progress.current} of {progress.total} items done")
+    if progress.error:
+        parts.append(f"{progress.error} failed")
+    return ", ".join(parts) + (f": {progress.message}" if progress.message else "")
 
 
 def progress_of(run_id: str) -> list[StepProgress]:
@@ -303,7 +362,7 @@ def step_log(
     step_name: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> None:
-    """Write a line to the run's stream `logs`."""
+    """Write a line to the run's stream `logs` and to its log file."""
     (tracker or WorkflowTracker()).log(message, level=level, step_name=step_name, metadata=metadata)
 
 

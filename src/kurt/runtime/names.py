@@ -34,6 +34,9 @@ ITEMS_SUFFIX = ".items"
 PRIVATE_PREFIX = "executor."
 """Prefix of the queue that only one foreground executor serves, followed by its id."""
 
+FAILED_ROWS_EVENT = "failed_rows"
+"""Event that says how many rows of a run's steps failed without failing the run: `{"rows": 200, "rows_failed": 3}`."""
+
 EVENT_KEYS = (
     "status",
     "started_at",
@@ -46,6 +49,7 @@ EVENT_KEYS = (
     "steps",
     "waiting_for",
     "items",
+    FAILED_ROWS_EVENT,
 )
 """Events that Kurt itself sets on a run."""
 

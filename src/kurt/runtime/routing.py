@@ -189,6 +189,16 @@ class _OutsideRuns(logging.Filter):
         return self._router.target() is None
 
 
+_routers: list[Router] = []
+
+
+def note(level: str, step: str, text: str) -> None:
+    """Write what a step tells of itself to the log of the present run; to none where no executor keeps logs."""
+    found = _routers[-1].target() if _routers else None
+    if found is not None:
+        found[0].write(level, step, text)
+
+
 @contextmanager
 def routed(router: Router) -> Generator[None]:
     """Send prints and log records of runs to their logs while the context lasts."""
@@ -202,9 +212,11 @@ def routed(router: Router) -> Generator[None]:
         root.setLevel(logging.INFO)
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (cast("IO[str]", _Stream(stream, router)) for stream in streams)
+    _routers.append(router)
     try:
         yield
     finally:
+        _routers.remove(router)
         sys.stdout, sys.stderr = streams
         root.setLevel(level)
         root.removeHandler(handler)

@@ -36,8 +36,8 @@ class Row(NamedTuple):
     attributes: Any
     serialization: str | None
     deadline: int | None
-    waiting: str | None
-    waiting_serialization: str | None
+    event: str | None
+    event_serialization: str | None
     error: str | None
     summary: str | None
     output: str | None
@@ -68,7 +68,11 @@ _WAITS = (
     " LEFT JOIN @workflow_events e ON w.status = 'PENDING' AND e.workflow_uuid = w.workflow_uuid"
     " AND e.key = 'waiting_for'"
 )
-_JOINS = f" LEFT JOIN @workflow_output o ON o.workflow_uuid = w.workflow_uuid{_WAITS}"
+_TELLING = (  # what a run at work waits for, or how many rows failed in one that succeeded
+    " LEFT JOIN @workflow_events e ON e.workflow_uuid = w.workflow_uuid"
+    f" AND e.key = CASE w.status WHEN 'PENDING' THEN 'waiting_for' WHEN 'SUCCESS' THEN '{names.FAILED_ROWS_EVENT}' END"
+)
+_JOINS = f" LEFT JOIN @workflow_output o ON o.workflow_uuid = w.workflow_uuid{_TELLING}"
 
 SINGLE = (
     f"SELECT {_COLUMNS}, e.value, e.serialization, coalesce(o.error, w.error), NULL, coalesce(o.output, w.output)"  # noqa: S608 - constants
@@ -125,7 +129,8 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
     """
     given = Row(*row)
     facts = _facts(given.attributes)
-    waiting = decode(given.waiting, given.waiting_serialization)
+    event = decode(given.event, given.event_serialization)
+    waiting = event if given.status == PENDING else None
     outputs, summary = _result(given)
     return Run(
         id=given.id,
@@ -149,7 +154,7 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
         waiting_for=waiting,
         error=decode_error(given.error, given.serialization) or _too_late(given),
         outputs=outputs,
-        summary=summary,
+        summary=summary | (_failed_rows(event) if given.status == "SUCCESS" else {}),
         attributes=facts,
     )
 
@@ -202,3 +207,9 @@ def _result(given: Row) -> tuple[Json, dict[str, int]]:
     if given.name == names.RUN_WORKFLOW and isinstance(value, dict) and "outputs" in value:
         return value["outputs"], value.get("summary") or {}
     return value, {}
+
+
+def _failed_rows(event: Json) -> dict[str, int]:
+    """Rows of steps that went on without some of theirs, from the event that tells of them."""
+    told = event if isinstance(event, dict) else {}
+    return {key: value for key in ("rows", "rows_failed") if isinstance(value := told.get(key), int)}

@@ -58,6 +58,11 @@ class StepBatch:
         self._segments: dict[int, asyncio.Task[dict[int, tuple[str, Any]]]] = {}
 
     @property
+    def call(self) -> str:
+        """Tells these steps from all others; the same when the run is done again."""
+        return f"{self.run_id}:{self._first}"
+
+    @property
     def run_id(self) -> str:
         """The run's id."""
         return self._parent.workflow_id
