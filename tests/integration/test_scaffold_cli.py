@@ -45,7 +45,7 @@ def test_a_module_has_the_shape_of_the_guide_and_no_findings(run: Command, proje
     assert added == {*(home + path for path in MODULE), *migrations, "pytest.ini"}
     assert [path.endswith("_001_tea_notes_tables.py") for path in migrations] == [True]
     assert sorted(result.stdout.split()[1::2]) == sorted(added)
-    assert result.stderr == "hint: pytest workflows/tea_notes\n"
+    assert result.stderr == "hint: kurt db upgrade && pytest workflows/tea_notes\n"
     assert run.json("workflows", "check", "tea_notes") == []
 
 

@@ -29,5 +29,6 @@ def new_cmd(name: str, dry_run: bool) -> list[dict[str, Any]]:
 
     files = new_workflow(current_settings(), name, dry_run=dry_run)
     if not dry_run:
-        hint(f"kurt workflows run {files[0].path}" if is_file(name) else f"pytest workflows/{name}")
+        ready = f"kurt workflows run {files[0].path}"
+        hint(ready if is_file(name) else f"kurt db upgrade && pytest workflows/{name}")
     return [file.to_json() for file in files]
