@@ -16,7 +16,7 @@ class Figure:
     Attributes:
         what: what was measured, for people.
         value: the figure.
-        unit: `x` for a ratio, `s`, `ms`, `MB`, `%`, `/s`; empty for a score.
+        unit: `x` for a ratio, `s`, `ms`, `MB`, `%`; empty for a score.
         budget: the largest allowed value, or the smallest where more is better.
         more: whether more is better.
         against: the yardstick of a ratio.
