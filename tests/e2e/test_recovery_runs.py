@@ -77,6 +77,14 @@ def test_runs_outlive_the_end_of_every_process(
     account.kill(worker)
     assert not executors(project)
     assert states(kurt) == {"first": "interrupted", "second": "queued", "later": "scheduled"}
+    for words in (["wait", "first"], ["follow", "second"]):
+        waiting = spawn_kurt("workflows", *words)
+        remedy = (
+            "no live worker serves the queue 'narrow'; it goes on with: kurt worker start --queues narrow"
+        )
+        wait_until(partial(_says, waiting, remedy), 20, what=f"word of it from {words}")
+        waiting.signal(signal.SIGINT)
+        assert waiting.wait(10) == 130
     # A worker of another queue has nothing to do with them.
     other = spawn_kurt("worker", "start", "--queues", "default", "--idle-exit", "2s")
     assert other.wait(20) == 0, other.stderr
@@ -93,6 +101,10 @@ def test_runs_outlive_the_end_of_every_process(
 def states(kurt: Kurt) -> dict[str, str]:
     """The state of every run."""
     return {run["run_id"]: run["status"] for run in kurt.json("workflows", "list")}
+
+
+def _says(process: Spawned, text: str) -> bool:
+    return text in process.stderr
 
 
 @pytest.mark.parametrize("change", ["edited", "deleted"])

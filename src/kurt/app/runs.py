@@ -17,6 +17,7 @@ from kurt.runtime.runs import Run, open_reader
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
     from kurt.app.foreground_watch import Watch
     from kurt.config import Settings
@@ -26,6 +27,10 @@ OVER = frozenset({"succeeded", "failed", "cancelled", "stuck"})
 """States in which a run does nothing more."""
 
 _POLL = 0.1
+_GRACE = 2.0
+"""Seconds between two looks for a worker; one that was just started has time to say that it lives."""
+
+_TO_BE_TAKEN = frozenset({"queued", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +203,57 @@ def find(settings: Settings, run_id: str) -> Run:
         return reader.get(run_id)
 
 
-def wait(settings: Settings, run_id: str, *, limit: float | None = None) -> Run:
+class ServedCheck:
+    """Tells once, when nobody will go on with a run as things are.
+
+    Args:
+        settings: the project's settings.
+        tell: given the line; None asks for none.
+    """
+
+    def __init__(self, settings: Settings, tell: Callable[[str], None] | None) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._next = time.monotonic() + _GRACE
+
+    def look(self, run: Run) -> None:
+        """Look for a worker, now and then."""
+        if self._tell is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _GRACE
+        if run.status in _TO_BE_TAKEN and run.queue and not spawn.serving(self._settings, run.queue):
+            self._tell(
+                f"the run {run.id} is {run.status}, and no live worker serves the queue {run.queue!r};"
+                f" it goes on with: kurt worker start --queues {run.queue}"
+            )
+            self._tell = None
+
+
+def wait(
+    settings: Settings,
+    run_id: str,
+    *,
+    limit: float | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Run:
     """Wait until a run is over.
+
+    Args:
+        settings: the project's settings.
+        run_id: id or prefix.
+        limit: seconds; None for as long as it takes.
+        tell: given a line when nobody will go on with the run as things are; once.
 
     Raises:
         NotFoundError: there is no such run.
         RunFailedError: the limit has passed; the run goes on.
     """
     until = None if limit is None else time.monotonic() + limit
+    served = ServedCheck(settings, tell)
     with open_reader(settings) as reader:
         run = reader.get(run_id)
         while run.status not in OVER:
+            served.look(run)
             if until is not None and time.monotonic() > until:
                 raise RunFailedError(
                     f"the run {run.id} is still {run.status}", hint=f"kurt workflows follow {run.id}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.app.foreground_watch import Watch
 from kurt.app.reading import stored_log
+from kurt.app.runs import ServedCheck
 from kurt.cli.command import Outcome
 from kurt.cli.session import current
 from kurt.cli.stored_items import StoredItems
@@ -172,8 +173,9 @@ def follow(settings: Settings, run_id: str) -> Run:
         with live_view(run.name) as view:
             stored = stored_log(settings, reader, run.id)
             follower = _Follower(reader, view, log_path(settings, run.id), stored)
+            served = ServedCheck(settings, lambda line: view.on_notice(f"warning: {line}"))
             try:
-                return follower.run_until_over(run)
+                return follower.run_until_over(run, served)
             except KeyboardInterrupt:
                 raise LeftRunError(
                     f"no longer following the run {run.id}, which goes on",
@@ -193,12 +195,13 @@ class _Follower:
         self._shown: dict[str, str] = {}
         self._items = StoredItems(reader)
 
-    def run_until_over(self, run: Run) -> Run:
+    def run_until_over(self, run: Run, served: ServedCheck) -> Run:
         """Show the run until it is over; how it ended."""
         while True:
             self._show(run)
             if run.is_over:
                 return run
+            served.look(run)
             time.sleep(_POLL)
             run = self._reader.get(run.id)
 

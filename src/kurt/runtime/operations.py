@@ -103,15 +103,15 @@ def resume(
         ConflictError: the run has finished, or a live executor has it.
     """
     members = family(client, run_id)
-    _check_resumable(members[0], alive)
-    moved = [member for member in members if _is_resumable(member, alive)]
     database = recovery.database_of(client)
+    _check_resumable(members[0], alive, leases_lapse=database.engine.dialect.name != "sqlite")
+    moved = [member for member in members if _is_resumable(member, alive)]
     for member in reversed(moved):  # the run last: it must find its children on their way
         client.resume_workflow(member.id, queue_name=private or recovery.home_queue(database, member.row))
     return [member.id for member in moved]
 
 
-def _check_resumable(run: Member, alive: Collection[str]) -> None:
+def _check_resumable(run: Member, alive: Collection[str], *, leases_lapse: bool) -> None:
     if run.status in FINISHED:
         verb = "retry" if run.status == "ERROR" else "fork"
         raise ConflictError(
@@ -120,7 +120,9 @@ def _check_resumable(run: Member, alive: Collection[str]) -> None:
         )
     if run.status == "PENDING" and run.executor in alive:
         raise ConflictError(
-            f"the run {run.id} is at work in {run.executor}", hint=f"kurt workflows follow {run.id}"
+            f"the run {run.id} is at work in {run.executor}",
+            hint=f"kurt workflows follow {run.id}"
+            + ("; if that process was just killed, repeat this in half a minute" if leases_lapse else ""),
         )
 
 

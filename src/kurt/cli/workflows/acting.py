@@ -51,12 +51,13 @@ def follow_cmd(run_id: str, wait: bool) -> Any:
 def wait_cmd(run_id: str, timeout: str | None) -> Any:
     """Wait for the end of a run.
 
-    Prints nothing until then, and ends with the run's own exit status.
+    Prints nothing until then, unless no worker will go on with the run; ends with the run's own exit status.
     """
     from kurt.app.runs import failure_of, wait
     from kurt.app.times import seconds
+    from kurt.cli.output import warn
 
-    run = wait(current().settings(), run_id, limit=seconds(timeout) if timeout else None)
+    run = wait(current().settings(), run_id, limit=seconds(timeout) if timeout else None, tell=warn)
     return Outcome(run.to_json(), error=failure_of(run))
 
 
