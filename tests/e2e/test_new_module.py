@@ -97,6 +97,31 @@ def test_it_runs_by_name_in_the_foreground(kurt: Kurt, project: Path, module: Pa
     assert [item["name"] for item in kurt.json("workflows", "list", "--name", NAME)] == [NAME]
 
 
+def test_nothing_begins_before_its_tables_are_there(kurt: Kurt, project: Path) -> None:
+    """It would pay for its rows and fail when it stores them."""
+    kurt("workflows", "new", NAME)
+    for more in ([], ["--background"]):
+        refused = kurt("workflows", "run", NAME, *more, code=1).stderr
+        assert "the database lacks revisions of the project's modules: 2" in refused
+        assert "hint: kurt db upgrade" in refused
+    assert kurt.json("workflows", "list") == []
+    revisions = project / "workflows" / NAME / "migrations" / "versions"
+    (first,) = revisions.glob("*.py")
+    kurt("db", "upgrade")
+    assert schema(kurt)["state"] == "ok"
+    kurt("db", "revision", NAME, "-m", "more")
+    (second,) = set(revisions.glob("*.py")) - {first}
+    assert schema(kurt)["remedy"] == "kurt db upgrade"
+    number = "_".join(second.name.split("_")[:2])
+    assert schema(kurt)["detail"] == f"the project's modules have revisions to apply: {number}"
+
+
+def schema(kurt: Kurt) -> dict[str, Any]:
+    """What `kurt doctor` says of the schema."""
+    checks: Any = kurt.json("doctor", code=None)
+    return next(check for check in checks if check["check"] == "schema")
+
+
 def test_it_runs_in_the_background(kurt: Kurt, project: Path, module: Path) -> None:
     queued = kurt.json("workflows", "run", NAME, "--input", "folder=sources/tea", "--background")
     run = kurt.json("workflows", "wait", queued["run_id"])

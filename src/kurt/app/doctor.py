@@ -128,8 +128,16 @@ def _postgres(settings: Settings) -> Check:
 
 def _schema(settings: Settings) -> Check:
     from kurt.db.migrate import current  # noqa: PLC0415 - it may load a driver
+    from kurt.db.project_revisions import pending  # noqa: PLC0415 - as above
 
     state = current(settings)
+    if state.is_current and (lacking := pending(settings)):
+        return Check(
+            "schema",
+            WARN,
+            f"the project's modules have revisions to apply: {', '.join(lacking)}",
+            "kurt db upgrade",
+        )
     if state.is_current:
         return Check("schema", OK, f"revision {state.revision}, DBOS {state.dbos}")
     if state.revision is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.app.catalogue import SUFFIXES, runnable
 from kurt.config import load_settings
 from kurt.db import tenant
-from kurt.errors import CredentialsError, InputError, NotFoundError, UsageError
+from kurt.errors import CredentialsError, InputError, NotFoundError, StorageError, UsageError
 from kurt.runtime import names
 from kurt.types import JsonObject
 
@@ -208,6 +208,7 @@ def _prepare_python(
 
     arguments, keywords = bind_arguments(function, {**given, **_parse_texts(texts)}, module.module)
     check_inputs(module, arguments)
+    _check_tables(settings)
     return Prepared(
         workflow=registered_name(function),
         name=module.name,
@@ -215,6 +216,21 @@ def _prepare_python(
         keywords=keywords,
         attributes=attributes(settings, kind="python", workflow=module.name),
     )
+
+
+def _check_tables(settings: Settings) -> None:
+    """Refuse to start before the tables of the project's modules are there: a run would fail after it has paid.
+
+    Raises:
+        StorageError: there are revisions to apply.
+    """
+    from kurt.db.project_revisions import pending  # noqa: PLC0415 - files need no tables
+
+    if lacking := pending(settings):
+        raise StorageError(
+            f"the database lacks revisions of the project's modules: {', '.join(lacking)}",
+            hint="kurt db upgrade",
+        )
 
 
 def _parse_texts(texts: tuple[str, ...]) -> JsonObject:
