@@ -125,6 +125,7 @@ def test_after_a_crash_the_table_is_the_same(
 
 
 MEMORY = """
+import pathlib
 import resource
 import sys
 
@@ -154,7 +155,11 @@ def many_workflow(count):
 
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # On Linux what getrusage says begins with the peak of the process that started this one.
+    status = pathlib.Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 // 1024
 
 
 init_dbos(queues=())

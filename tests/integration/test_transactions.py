@@ -24,6 +24,7 @@ from kurt.db.models import Document
 from kurt.db.sessions import dispose_engines, get_engine, managed_session
 from kurt.errors import UsageError
 from kurt.runtime import datasource
+from tests.support import durability
 
 ROOT = Path(__file__).parents[2]
 
@@ -249,10 +250,13 @@ def run_killed(settings: Settings, when: str) -> tuple[int, str]:
     if not settings.is_sqlite:
         environ["DATABASE_URL"] = settings.database_url
     command = [sys.executable, "-c", KILLED, when]
-    ended = subprocess.run(
-        command, cwd=settings.root, env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    return ended.returncode, ended.stdout
+    with subprocess.Popen(
+        command, cwd=settings.root, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        out, _ = process.communicate(timeout=60)
+    if not settings.is_sqlite:
+        durability.end_terms(settings.database_url, [process.pid])
+    return process.returncode, out
 
 
 def test_killed_before_the_commit_there_are_neither_rows_nor_checkpoint(database: Settings) -> None:

@@ -117,6 +117,11 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def workers_of(project: Path) -> set[int]:
+    """Ids of the detached workers of a project, also of one on Postgres."""
+    return {pid for pid in _table() if f"--project {project} worker start" in command_line(pid)}
+
+
 def executors(project: Path) -> dict[str, int]:
     """Executor ids of a project on SQLite whose process lives, with its process id."""
     found: dict[str, int] = {}
@@ -130,7 +135,7 @@ def executors(project: Path) -> dict[str, int]:
 
 def end_executors(project: Path) -> None:
     """Kill the executors that commands of a test left behind (detached workers)."""
-    for pid in executors(project).values():
+    for pid in {*executors(project).values(), *workers_of(project)}:
         below = descendants(pid)
         for victim in (pid, *below):
             with contextlib.suppress(ProcessLookupError, PermissionError):

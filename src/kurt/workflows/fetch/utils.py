@@ -55,3 +55,8 @@ def summary(rows: Sequence[Mapping[str, Any]], *, workflow_id: str | None, dry_r
         result |= {name: rows[0][name] for name in _AT_TOP}
         result["document_status"] = rows[0]["status"]
     return result
+
+
+def in_order(statuses: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
+    """How each document came out, in the order in which they were chosen and not in that in which they were stored."""
+    return {identity: statuses[identity] for identity in ids if identity in statuses}

@@ -11,7 +11,7 @@ from kurt.core import run_workflow, track_step
 
 from .config import FetchConfig, with_settings
 from .steps import choose_documents, fetch_documents, plan_step, rows_of
-from .utils import SKIPPED, summary, unfetched_rows, unknown_rows
+from .utils import SKIPPED, in_order, summary, unfetched_rows, unknown_rows
 
 
 @DBOS.workflow()
@@ -23,7 +23,8 @@ def fetch_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
         return summary(plan_step(config.model_dump()), workflow_id=workflow_id, dry_run=True)
     with track_step("choose"):
         chosen = choose_documents(config.model_dump())
-    statuses = fetch_documents(config, chosen["ids"], workflow_id) if chosen["ids"] else {}
+    found = fetch_documents(config, chosen["ids"], workflow_id) if chosen["ids"] else {}
+    statuses = in_order(found, chosen["ids"])
     rows = rows_of(statuses | unfetched_rows(chosen["skipped"], SKIPPED))
     return summary([*rows, *unknown_rows(chosen["unknown"])], workflow_id=workflow_id, dry_run=False)
 
