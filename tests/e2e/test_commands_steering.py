@@ -251,6 +251,15 @@ def test_gc(language: Language, here: Command) -> None:
     language.client.cancel(waiting)
 
 
+def _serves(language: Language, here: Command, queue: str) -> bool:
+    """Whether a detached worker of this queue alone has said that it serves."""
+    logs = language.root / ".kurt" / "logs"
+    mine = [worker["id"] for worker in here.json("worker", "list") if worker["queues"] == [queue]]
+    return any(
+        "serves" in (logs / f"{one}.log").read_text() for one in mine if (logs / f"{one}.log").is_file()
+    )
+
+
 def test_queues(language: Language, here: Command) -> None:
     made = here.json(
         "queues", "create", "gpu", "--concurrency", "2", "--worker-concurrency", "1", "--rate", "10/60"
@@ -273,6 +282,8 @@ def test_queues(language: Language, here: Command) -> None:
     table = here("queues", "list").stdout
     assert "gpu" in table
     run_id = language.start("steps: [{type: script, code: ''}]", queue="gpu", delay="1h")
+    # The worker that was started for the queue makes sure of its queue; it must have done so before the queue goes.
+    wait_until(lambda: _serves(language, here, "gpu"), 30, what="the worker of the queue")
     assert here("queues", "delete", "gpu", code=1).stdout == "", "it holds a run"
     language.client.cancel(run_id)
     assert here.json("queues", "delete", "gpu") == {"name": "gpu", "deleted": True}
