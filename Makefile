@@ -16,7 +16,7 @@ demo: $(VENV)/.base ## Run the quickstart over this project's own documentation
 	@scripts/demo $(RUN)/kurt "$(DEMO)"
 
 test: $(VENV)/.test ## Run the tests (arguments for pytest: make test ARGS="-k worker")
-	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal -rs $(ARGS)
+	$(RUN)/python -m pytest -n $(JOBS) -rs $(ARGS)
 
 check: $(VENV)/.dev ## Check formatting, lint, types, layers and the project's own rules
 	$(RUN)/ruff check .
