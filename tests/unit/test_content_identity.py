@@ -83,14 +83,14 @@ def test_an_id_is_the_same_everywhere_and_another_in_each_workspace() -> None:
     ("path", "uri"),
     [
         ("notes/a b.md", "file:notes/a b.md"),
-        ("/work/p/notes/ü.md", "file:notes/ü.md"),
+        ("/srv/p/notes/ü.md", "file:notes/ü.md"),
         ("100%#?.md", "file:100%25%23%3F.md"),
         ("/elsewhere/a.md", "file:///elsewhere/a.md"),
         ("bad\udcff.md", "file:bad%FF.md"),
     ],
 )
 def test_files_are_named_from_the_project(path: str, uri: str) -> None:
-    root = Path("/work/p")
+    root = Path("/srv/p")
     assert file_uri(path, root) == uri
     assert file_path(uri, root) == root / path
 
@@ -100,7 +100,7 @@ def test_files_are_named_from_the_project(path: str, uri: str) -> None:
 )
 def test_a_file_uri_leads_to_no_other_machine_and_not_out_of_the_project(uri: str) -> None:
     with pytest.raises(DataError):
-        file_path(uri, "/work/p")
+        file_path(uri, "/srv/p")
 
 
 def test_items_of_a_cms_have_addresses_with_four_parts() -> None:
