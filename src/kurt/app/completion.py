@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kurt.app.primitives.files import replace_content
 from kurt.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ def _write(path: Path, text: str, *, dry_run: bool) -> tuple[str, str]:
         if before == text:
             return str(path), KEPT
         if not dry_run:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text)
+            replace_content(path, text.encode("utf-8", "surrogateescape"))
     return str(path), CREATED if before is None else UPDATED
 
 
@@ -135,8 +133,7 @@ def _load_in(path: Path, line: str, *, dry_run: bool) -> tuple[str, str]:
         if found == line:
             return str(path), KEPT
         if not dry_run:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path.resolve(), wanted)  # a link into a folder of settings stays a link
+            replace_content(path, wanted.encode("utf-8", "surrogateescape"))
     return str(path), UPDATED if text else CREATED
 
 
@@ -147,20 +144,6 @@ def _without_ours(text: str) -> tuple[str, str | None]:
         if one.rstrip("\n") == MARK:
             return "".join(lines[:at] + lines[at + 2 :]), lines[at + 1].rstrip("\n")
     return text, None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; it keeps its mode."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        Path(name).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurt.app.documents import connected
+from kurt.app.primitives.files import replace_content
 from kurt.content.documents import select_documents
 from kurt.content.files import read_document
 from kurt.content.identity import FILE, file_path, source_type_of
@@ -101,11 +101,8 @@ def _exists(uri: str, root: Path) -> bool:
 
 def _write(base: Path, suffix: str, text: str) -> Path:
     target = base.with_name(base.name + suffix)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(target)
+        replace_content(target, text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise StorageError(
             f"{str(target)!r} cannot be written: {error.strerror}", hint="name another place with --output"
