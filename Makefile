@@ -45,6 +45,7 @@ lock: $(VENV)/.dev ## Write the lock files (newest versions: make lock UPGRADE=1
 clean: ## Remove the virtual environment, the demo and caches
 	rm -rf $(VENV) "$(DEMO)" dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
+# The lock files hold everything but one package that dspy declares and does not need, hence --no-deps.
 # One stamp a lock file: repeating a target costs nothing until a lock file or pyproject.toml changes.
 $(VENV)/.python:
 	@$(RUN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -59,10 +60,10 @@ $(VENV)/.base: $(VENV)/.python requirements/base.txt requirements/build.txt pypr
 
 $(VENV)/.test: $(VENV)/.base requirements/test.txt
 	@echo "Installing $(notdir $@): $(filter requirements/%,$^)"
-	@$(PIP) --require-hashes -r requirements/test.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/test.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test requirements/dev.txt
 	@echo "Installing $(notdir $@): $(filter requirements/%,$^)"
-	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
