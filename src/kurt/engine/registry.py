@@ -8,16 +8,13 @@ the scan and the project's folder wait until a kind is asked for that is not in 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import TypeGuard
 
 from kurt.engine.kinds import KindInfo, StepKind
 from kurt.engine.language.schema import BLOCK_KINDS
-from kurt.errors import ConflictError, DefinitionError, Fault
-from kurt.project_code import load_file, make_importable
+from kurt.engine.plugin_files import plugin_classes, plugin_stamp
+from kurt.errors import ConflictError
 
 GROUP = "kurt.steps"
 OWN = "kurt"
@@ -79,7 +76,7 @@ def kinds(project_root: Path | None) -> Kinds:
         ConflictError: two kinds have one type.
         DefinitionError: a file of the project's `steps/` folder cannot be loaded.
     """
-    stamp = _stamp(project_root)
+    stamp = plugin_stamp(project_root, FOLDER)
     known = _found.get(project_root)
     if known is None or known[0] != stamp:
         known = _found[project_root] = (stamp, Kinds(project_root))
@@ -87,18 +84,6 @@ def kinds(project_root: Path | None) -> Kinds:
 
 
 _found: dict[Path | None, tuple[tuple[tuple[str, int], ...], Kinds]] = {}
-
-
-def _stamp(root: Path | None) -> tuple[tuple[str, int], ...]:
-    """Names and times of the files that may define kinds."""
-    return tuple((str(file), file.stat().st_mtime_ns) for file in _files(root))
-
-
-def _files(root: Path | None) -> list[Path]:
-    folder = root / FOLDER if root else None
-    if folder is None or not folder.is_dir():
-        return []
-    return [file for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_")]
 
 
 def _load(target: str) -> type[StepKind]:
@@ -120,66 +105,8 @@ def _installed() -> Iterator[KindInfo]:
 
 def _of_project(root: Path | None) -> Iterator[KindInfo]:
     """The `StepKind` subclasses that the Python files of the project's `steps/` folder define."""
-    files = _files(root)
-    if root is None or not files:
-        return
-    make_importable(str(root))
-    for file in files:
-        module = _project_module(root / FOLDER, file)
-        for found in vars(module).values():
-            if _is_kind_of(found, module):
-                yield KindInfo(found.type, found, f"{FOLDER}/{file.name}")
-
-
-def _is_kind_of(found: object, module: ModuleType) -> TypeGuard[type[StepKind]]:
-    """Whether it is a kind that the module itself defines; one without a type is a base class."""
-    if not isinstance(found, type) or not issubclass(found, StepKind):
-        return False
-    return found.__module__ == module.__name__ and bool(getattr(found, "type", None))
-
-
-def _project_module(folder: Path, file: Path) -> ModuleType:
-    """The module of a file, loaded as `steps.<stem>`; again if the file has changed."""
-    name = f"{FOLDER}.{file.stem}"
-    stamp = (str(file), file.stat().st_mtime_ns)
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__kurt_stamp__", None) == stamp:
-        return known
-    _ensure_package(folder)
-    try:
-        module = load_file(name, str(file))
-    except Exception as error:
-        # Whatever the project's own code raises is a fault of that file, reported as such.
-        raise DefinitionError([_load_fault(file, error)]) from error
-    module.__dict__["__kurt_stamp__"] = stamp
-    return module
-
-
-def _ensure_package(folder: Path) -> None:
-    """`steps` as a package of this project's folder, so that its files may import each other."""
-    package = sys.modules.get(FOLDER)
-    if package is None or list(getattr(package, "__path__", ())) != [str(folder)]:
-        package = ModuleType(FOLDER)
-        package.__path__ = [str(folder)]
-        sys.modules[FOLDER] = package
-
-
-def _load_fault(file: Path, error: Exception) -> Fault:
-    line = error.lineno if isinstance(error, SyntaxError) else _line_in(file, error)
-    message = f"the step kind cannot be loaded: {type(error).__name__}: {error}"
-    return Fault(
-        message, hint="mend the file, or take it out of the folder", file=f"{FOLDER}/{file.name}", line=line
-    )
-
-
-def _line_in(file: Path, error: Exception) -> int | None:
-    trace = error.__traceback__
-    line: int | None = None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    found = plugin_classes(root, FOLDER, StepKind, "the step kind")
+    return (KindInfo(kind.type, kind, origin) for kind, origin in found)
 
 
 def _add(found: dict[str, KindInfo], info: KindInfo) -> None:
