@@ -1,7 +1,7 @@
 """The workflow files that the founding documents show run as they are written there.
 
 The examples are read from the documents where these lie beside the project, and nothing is copied from them. What they
-call from outside is stood in for by commands and a step kind of the test's own project.
+call from outside is stood in for by servers on loopback and a step kind of the test's own project.
 """
 
 from __future__ import annotations
@@ -15,27 +15,16 @@ import pytest
 import yaml
 
 from tests.support.cli import Kurt
+from tests.support.reddit import post, stand_in
 from tests.support.site import Site, page
 
 SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
 _BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
-INTEGRATIONS = """
-from kurt.cli.command import group
-
-@group("integrations")
-def integrations():
-    "Integrations, as far as the example needs them."
-
-@integrations.group("research")
-def research():
-    "Research."
-
-@research.command("reddit")
-def reddit():
-    "Pretend to look for questions."
-    return [{"question": "What is ${durable} 'execution'?", "score": 3}, {"question": "Why?", "score": 1}]
-"""
+POSTS = [
+    post("What is ${durable} 'execution'?", votes=3, comments=1),
+    post("Why?", votes=1, group="sqlite"),
+]
 
 DSPY = '''
 from typing import Any
@@ -69,12 +58,8 @@ def examples() -> list[str]:
 def stand_ins(project: Path, kurt: Kurt) -> Kurt:
     if not SEEDS.is_dir():
         pytest.skip(f"the founding documents are not beside this project (looked for {SEEDS})")
-    for name, code in (
-        ("commands/integrations.py", INTEGRATIONS),
-        ("steps/dspy.py", DSPY),
-    ):
-        (project / name).parent.mkdir(exist_ok=True)
-        (project / name).write_text(code, encoding="utf-8")
+    (project / "steps").mkdir(exist_ok=True)
+    (project / "steps/dspy.py").write_text(DSPY, encoding="utf-8")
     return kurt
 
 
@@ -114,8 +99,10 @@ def test_the_first_example(stand_ins: Kurt) -> None:
 
 
 def test_the_second_example(stand_ins: Kurt) -> None:
-    _, (_, asked, write), (questions, answer, written) = run(stand_ins, 1)
-    assert questions[0]["question"] == "What is ${durable} 'execution'?"
+    with stand_in(POSTS) as reddit:
+        stand_ins.environ["KURT_REDDIT__BASE_URL"] = reddit.url
+        _, (_, asked, write), (questions, answer, written) = run(stand_ins, 1)
+    assert questions[0]["title"] == "What is ${durable} 'execution'?"
     assert answer == {"signature": asked["signature"], "asked": {"questions": questions}}
     output = write["args"]["output"]
     assert written["path"].endswith(output)

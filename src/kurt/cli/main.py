@@ -19,6 +19,7 @@ COMMANDS: dict[str, Lazy] = {
     "init": Lazy("kurt.cli.init:init_cmd", "Make a folder a Kurt project."),
     "workflows": Lazy("kurt.cli.workflows:workflows_group", "Run workflows, watch and steer their runs."),
     "content": Lazy("kurt.cli.content:content_group", "Find, fetch, list and search documents."),
+    "integrations": Lazy("kurt.cli.integrations:integrations_group", "Get what services outside know."),
     "worker": Lazy("kurt.cli.worker:worker_group", "Start, list and stop workers."),
     "queues": Lazy("kurt.cli.queues:queues_group", "Create, list, change and delete queues."),
     "db": Lazy("kurt.cli.db:db_group", "Look after the schema of the project's database."),

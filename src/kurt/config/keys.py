@@ -92,6 +92,18 @@ KEYS: tuple[Key, ...] = (
         "",
         "Collector to which spans of model calls go, by OTLP over HTTP; needs kurt[otel]",
     ),
+    Key(
+        "REDDIT.SUBREDDITS",
+        "text",
+        "",
+        "Where `kurt integrations research reddit` looks, commas between the names",
+    ),
+    Key(
+        "REDDIT.BASE_URL",
+        "text",
+        "",
+        "Address of a server that stands for Reddit: a proxy of yours, a test's",
+    ),
     Key("USER_ID", "text", "", "Whose runs these are, where several people share a database"),
     Key("WORKSPACE_ID", "text", "", "Which workspace's runs these are, where several share a database"),
     Key(

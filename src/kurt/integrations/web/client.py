@@ -154,6 +154,7 @@ class _Request:
     url: URL
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     json: Any = None
+    form: Mapping[str, str] | None = None
 
 
 class WebClient:
@@ -228,10 +229,19 @@ class WebClient:
             sent["If-Modified-Since"] = last_modified
         return await self._persist(_Request("GET", self._checked(url), sent), rules)
 
-    async def post(self, url: str, *, json: Any, headers: Mapping[str, str] | None = None) -> Reply:
-        """Send a value as JSON, to an interface that only answers with something; otherwise as `get`."""
+    async def post(
+        self,
+        url: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a value as JSON, or the fields of a form, to an interface that only answers with something; otherwise as
+        `get`.
+        """
         sent = {"Accept": "application/json", **(headers or {})}
-        return await self._persist(_Request("POST", self._checked(url), sent, json), None)
+        return await self._persist(_Request("POST", self._checked(url), sent, json, form), None)
 
     def _checked(self, url: str | URL) -> URL:
         return checked_url(url, allow_private=self.allow_private)
@@ -300,7 +310,7 @@ class WebClient:
         if url.origin() != request.url.origin():
             headers = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
         if request.method == "GET" or status in _KEEP_METHOD:
-            return _Request(request.method, url, headers, request.json)
+            return _Request(request.method, url, headers, request.json, request.form)
         return _Request("GET", url, headers)
 
     async def _send(self, request: _Request, trail: tuple[str, ...]) -> Reply:
@@ -326,7 +336,9 @@ class WebClient:
         return reply
 
     async def _exchange(self, request: _Request, trail: tuple[str, ...]) -> Reply:
-        body = {} if request.json is None else {"json": request.json}
+        body: dict[str, Any] = {} if request.json is None else {"json": request.json}
+        if request.form is not None:
+            body["data"] = dict(request.form)
         async with self._opened().request(
             request.method, request.url, headers=request.headers, allow_redirects=False, **body
         ) as answer:

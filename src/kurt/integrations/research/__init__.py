@@ -1,0 +1,1 @@
+"""What people ask and talk about, from the places where they do."""
