@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,7 @@ from kurt.errors import KurtError
 from kurt.runtime import place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kurt.config import Settings
     from kurt.core.answers import Metrics
@@ -53,20 +53,47 @@ def labels_of(hooks: Sequence[StepHooks]) -> Labels:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StepPlace:
+    """The step of a run in which calls are made that are no rows.
+
+    Attributes:
+        run_id: the run, item or branch.
+        first: the step's number.
+    """
+
+    run_id: str
+    first: int
+
+
+def place_here() -> StepPlace | None:
+    """The step in which the caller is, None outside of one."""
+    context = place.context()
+    return StepPlace(context.workflow_id, context.function_id) if context and place.in_step() else None
+
+
 class RowTraces:
     """The attempts of a call of a step; writes nothing outside of a workflow.
 
     Args:
         step: the step's name.
-        batch: its rows' numbers, None outside of a workflow.
+        batch: its rows' numbers, or the step in which it calls; None outside of a workflow.
         labels: what hooks say.
         operation: `chat` or `embeddings`.
+        mask: hides secrets in what is written.
     """
 
     def __init__(
-        self, step: str, batch: StepBatch | None, labels: Labels, *, operation: str = "chat"
+        self,
+        step: str,
+        batch: StepBatch | StepPlace | None,
+        labels: Labels,
+        *,
+        operation: str = "chat",
+        mask: Callable[[str], str] | None = None,
     ) -> None:
         self._step = step
+        self._mask = mask
         self._batch = batch
         self._labels = labels
         self._operation = operation
@@ -137,7 +164,13 @@ class RowTraces:
             "attempt": number,
             "prompt": prompt,
         }
-        return TraceRow(**{**found, **facts})
+        return self._masked(TraceRow(**{**found, **facts}))
+
+    def _masked(self, row: Any) -> Any:
+        if self._mask is None:
+            return row
+        texts = {name: text for name in ("prompt", "response", "error") if (text := getattr(row, name))}
+        return replace(row, **{name: self._mask(text) for name, text in texts.items()})
 
     async def model_attempt(self, row: int, attempt: Attempt) -> None:
         """An attempt of Kurt's own client is over."""
@@ -146,7 +179,7 @@ class RowTraces:
         from kurt.core.tracing import row_of  # noqa: PLC0415 - as above
 
         self._made[row] = attempt.number
-        await self._writer.finished(row_of(attempt, **self.place, row=row))
+        await self._writer.finished(self._masked(row_of(attempt, **self.place, row=row)))
 
     async def call_over(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from kurt.core.tracing import TraceWriter
     from kurt.llm.budget import Books, Budget, Ledger
     from kurt.llm.cache import ResponseCache
-    from kurt.llm.limits import Limiter
+    from kurt.llm.limits import Limiter, RateLimit
 
 
 async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
@@ -49,8 +50,8 @@ async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
         retry=step.retry,
         params=step.params,
         ledger=ledger,
-        limiter=_limiter(step, settings, model),
-        cache=_cache(step, settings),
+        limiter=limiter_of(settings, model, step.rate_limit, module=step.module, step=step.name),
+        cache=cache_of(step.cache, settings),
         prices=PriceList.from_settings(settings),
     )
 
@@ -65,26 +66,49 @@ async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
 
         return Ledger(budget)
     from kurt.config.current import current_settings  # noqa: PLC0415 - who has traces has settings
-    from kurt.llm.budget import Budget, Ledger  # noqa: PLC0415 - as above
+    from kurt.llm.budget import Budget  # noqa: PLC0415 - as above
 
     settings = current_settings()
     budget = budget or Budget.from_settings(settings, module=step.module, step=step.name)
-    if budget is None:
-        return None
-    books = _books_of(settings.database_url, traces.writer, _within(budget, step, traces))
+    return None if budget is None else await ledger_of(budget, settings, traces.writer, traces.place)
+
+
+async def ledger_of(
+    budget: Budget,
+    settings: Settings,
+    writer: TraceWriter,
+    place: dict[str, Any],
+    *,
+    below: str | None = None,
+) -> Ledger:
+    """The books of a budget, with what has been spent before.
+
+    Args:
+        budget: what may be spent.
+        settings: the project's settings.
+        writer: knows what has been spent.
+        place: where the calls belong: `run_id`, `step`, `workspace_id`.
+        below: the run whose calls alone count, with those of its children, where it is itself the child of another one.
+    """
+    from kurt.llm.budget import Ledger  # noqa: PLC0415 - most steps have no budget
+
+    within = _within(budget, place)
+    if below is not None and budget.scope == "run":
+        within["below"] = below
+    books = _books_of(settings.database_url, writer, within)
     await books.look()
     return Ledger(budget, books=books)
 
 
-def _within(budget: Budget, step: LLMStep, traces: RowTraces) -> dict[str, Any]:
+def _within(budget: Budget, place: dict[str, Any]) -> dict[str, Any]:
     """Which attempts count."""
     match budget.scope:
         case "step":
-            return {"run_id": traces.place["run_id"], "step": step.name}
+            return {"run_id": place["run_id"], "step": place["step"]}
         case "run":
-            return {"run_id": traces.place["run_id"]}
+            return {"run_id": place["run_id"]}
         case "workspace":
-            return {"workspace_id": traces.place["workspace_id"]}
+            return {"workspace_id": place["workspace_id"]}
 
 
 _books: WeakValueDictionary[tuple[Any, ...], Books] = WeakValueDictionary()
@@ -107,29 +131,34 @@ def _books_of(database: str, writer: TraceWriter, within: dict[str, Any]) -> Boo
         return books
 
 
-def _limiter(step: LLMStep, settings: Settings, model: str) -> Limiter | None:
-    """The limiter of the step's own limit, else of the one that the settings give."""
+def limiter_of(
+    settings: Settings, model: str, limit: RateLimit | None, *, module: str | None, step: str | None
+) -> Limiter | None:
+    """The limiter of a step's own limit, else of the one that the settings give; None for no limit."""
     from kurt.llm.limits import RateLimit  # noqa: PLC0415 - loads nothing that the client has not
 
-    limit = step.rate_limit or RateLimit.from_settings(settings, module=step.module, step=step.name)
+    limit = limit or RateLimit.from_settings(settings, module=module, step=step)
     if limit is None:
         return None
     from kurt.llm.shared_limits import shared_limiter  # noqa: PLC0415 - most steps have no limit
 
-    return shared_limiter(
-        settings, model, limit, engine=_engine(settings), module=step.module, step=step.name
-    )
+    return shared_limiter(settings, model, limit, engine=_engine(settings), module=module, step=step)
 
 
-def _cache(step: LLMStep, settings: Settings) -> ResponseCache | None:
-    if step.cache is None or step.cache is False:
+def cache_of(
+    wanted: bool | timedelta | ResponseCache | None,
+    settings: Settings,
+) -> ResponseCache | None:
+    """The cache of answers that a step asks for: the project's own, for ever or for some time, or one that it brings."""
+    if wanted is None or wanted is False:
         return None
-    if step.cache is not True:
-        return step.cache
+    if wanted is not True and not isinstance(wanted, timedelta):
+        return wanted
     from kurt.llm.stored_answers import DatabaseCache  # noqa: PLC0415 - most steps have no cache
 
     user_id, workspace_id = tenant()
-    return DatabaseCache(_engine(settings), tenant=f"{workspace_id or ''}/{user_id or ''}")
+    lifetime = None if wanted is True else wanted
+    return DatabaseCache(_engine(settings), tenant=f"{workspace_id or ''}/{user_id or ''}", lifetime=lifetime)
 
 
 def _engine(settings: Settings) -> Engine:

@@ -110,6 +110,7 @@ class TraceWriter:
         scope: str | None = None,
         workspace_id: str | None = ANY,
         since: float | None = None,
+        below: str | None = None,
     ) -> Spent:
         """What the calls of a run, a step or a workspace have cost so far.
 
@@ -119,8 +120,9 @@ class TraceWriter:
             scope: of this place in the run only.
             workspace_id: of this workspace only; None for what belongs to none.
             since: begun at this time or later, in seconds since the epoch.
+            below: of this child of the run, and of its own children, only.
         """
-        return await self._thread.do(_spent(run_id, step, scope, workspace_id, since))
+        return await self._thread.do(_spent(run_id, step, scope, workspace_id, since, below))
 
     def spent_sync(
         self,
@@ -191,13 +193,21 @@ def _made(run_id: str, step: str, scope: str) -> Callable[[Connection], dict[int
 
 
 def _spent(
-    run_id: str | None, step: str | None, scope: str | None, workspace_id: str | None, since: float | None
+    run_id: str | None,
+    step: str | None,
+    scope: str | None,
+    workspace_id: str | None,
+    since: float | None,
+    below: str | None = None,
 ) -> Callable[[Connection], Spent]:
     workspace = None if workspace_id == ANY else workspace_id
     where, values = _where(run_id=run_id, step=step, scope=scope, workspace_id=workspace)
     conditions = [where.removeprefix(" WHERE ")] if where else []
     if workspace_id is None:
         conditions.append("workspace_id IS NULL")
+    if below is not None:  # ids of children begin with that of who started them
+        conditions.append("(substr(scope, 1, length(?)) = ?)")
+        values = [*values, below, below]
     if since is not None:
         conditions.append("started_at >= ?")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -244,11 +244,50 @@ def _dollars(amount: float) -> str:
     return f"${amount:.2f}" if amount == round(amount, 2) else f"${amount:.4f}"
 
 
+class Ledgers:
+    """Several budgets at once: a call begins only if each of them lets it.
+
+    Args:
+        ledgers: one for each budget.
+    """
+
+    def __init__(self, ledgers: Sequence[Ledger]) -> None:
+        self._ledgers = tuple(ledgers)
+
+    async def admit(self) -> None:
+        """Let a call begin; see `Ledger.admit`.
+
+        Raises:
+            BudgetSpentError: one of the budgets is spent.
+            ConfigError: one in dollars cannot be kept, because the price of the model is not known.
+            StorageError: what others have spent cannot be read.
+        """
+        for ledger in self._ledgers:
+            await ledger.admit()
+
+    def add(self, model: str, cost: Cost, usage: Usage) -> None:
+        """Enter what an answered call consumed; see `Books.add`."""
+        for ledger in self._ledgers:
+            ledger.add(model, cost, usage)
+
+    @property
+    def left(self) -> tuple[float | None, int | None]:
+        """What is left of the tightest budgets, in US dollars and in tokens; None where there is no limit."""
+        usd = [ledger.left[0] for ledger in self._ledgers]
+        tokens = [ledger.left[1] for ledger in self._ledgers]
+        return (
+            min((one for one in usd if one is not None), default=None),
+            min((one for one in tokens if one is not None), default=None),
+        )
+
+
 def _spent(budget: Budget, what: str) -> BudgetSpentError:
-    return BudgetSpentError(
+    error = BudgetSpentError(
         f"the budget of this {budget.scope} is spent: {what}",
         hint="raise the budget, then `kurt workflows resume` the run; finished rows are not paid again",
     )
+    error.partial = budget.on_spent == "partial"
+    return error
 
 
 def _unpriced(model: str) -> ConfigError:

@@ -17,7 +17,7 @@ from kurt.llm.types import UNKNOWN_COST, Attempt, Completer, Cost, Message, Requ
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from kurt.llm.budget import Ledger
+    from kurt.llm.budget import Ledger, Ledgers
     from kurt.llm.cache import ResponseCache
     from kurt.llm.limits import Limiter, Permit
     from kurt.llm.prices import PriceList
@@ -60,7 +60,7 @@ async def ask(  # noqa: PLR0913 - one keyword for each part that a row goes thro
     completer: Completer,
     retry: RetryPolicy = _DEFAULT_RETRY,
     limiter: Limiter | None = None,
-    ledger: Ledger | None = None,
+    ledger: Ledger | Ledgers | None = None,
     cache: ResponseCache | None = None,
     prices: PriceList | None = None,
     on_attempt_start: OnStart | None = None,
@@ -125,7 +125,7 @@ class _Row:
         schema: type[BaseModel] | None,
         completer: Completer,
         limiter: Limiter | None,
-        ledger: Ledger | None,
+        ledger: Ledger | Ledgers | None,
         prices: PriceList,
     ) -> None:
         self.request = request

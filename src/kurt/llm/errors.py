@@ -118,11 +118,16 @@ class AnswerError(ModelError):
 
 
 class BudgetSpentError(ModelError):
-    """The budget is spent."""
+    """The budget is spent.
+
+    Attributes:
+        partial: the budget says that work goes on without what could not be paid.
+    """
 
     code = "model_budget"
     default_type = "BudgetSpent"
     default_fatal = True
+    partial = False
 
 
 for _error in (

@@ -1,0 +1,242 @@
+"""Calling models from inside a step of a run, or outside of any: one door for all kinds of steps.
+
+    calls = await calls_here(step="summary")
+    answer = await calls.ask(calls.request("Tell of the sea"))
+
+Whoever comes through this door has Kurt's client, one row of `llm_traces` for each attempt (never a second one after a
+replay), the rate limits, the budgets, the prices and, if asked for, the cache of answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kurt.core.calling import Retry, policy_of
+from kurt.core.row_traces import Labels, RowTraces, StepPlace, place_here
+from kurt.core.terms import cache_of, ledger_of, limiter_of
+from kurt.llm.calls import Answer, ask
+from kurt.llm.types import Message, Request, Response
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from pydantic import BaseModel
+
+    from kurt.config import Settings
+    from kurt.llm.budget import Budget, Ledger, Ledgers
+    from kurt.llm.cache import ResponseCache
+    from kurt.llm.prices import PriceList
+    from kurt.llm.types import Completer
+    from kurt.runtime.step_batch import StepBatch
+    from kurt.types import JsonObject
+
+_OWN_PARAMS = ("temperature", "max_tokens", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A budget that is to be kept.
+
+    Attributes:
+        budget: what may be spent.
+        below: the child run whose calls alone count for a budget of scope `run`; by default those of the whole run.
+    """
+
+    budget: Budget
+    below: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms models are called.
+
+    Attributes:
+        step: the name under which the calls are traced, and whose settings hold: `<MODULE>.<STEP>.LLM_MODEL`.
+        module: the workflow whose settings hold.
+        model: `provider/model` where a request names none; by default what the settings say.
+        budgets: what may be spent; each of them is kept. The settings add theirs for a scope of which none is given.
+        retry: how often a failed call is repeated: a `RetryPolicy` or a number of attempts; five attempts by default.
+        cache: use answers that were paid before, for ever (true) or for some time.
+        completer: who answers in place of Kurt's client.
+        settings: the project's settings; those of the process by default.
+        mask: hides secrets in what is traced.
+    """
+
+    step: str
+    module: str | None = None
+    model: str | None = None
+    budgets: Sequence[Held] = ()
+    retry: Retry = None
+    cache: bool | timedelta | ResponseCache | None = None
+    completer: Completer | None = None
+    settings: Settings | None = None
+    mask: Callable[[str], str] | None = None
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one execution of a step; any number of them at once. Make it with `calls_here`.
+
+    Attributes:
+        terms: how models are called.
+        settings: the project's settings.
+        completer: who answers.
+        traces: are told of each attempt.
+        ledger: keeps the budgets, if there are any.
+        cache: answers that were paid before, if they are to be used.
+        prices: what tokens cost.
+    """
+
+    terms: Terms
+    settings: Settings
+    completer: Completer
+    traces: RowTraces
+    ledger: Ledger | Ledgers | None
+    cache: ResponseCache | None
+    prices: PriceList
+    _rows: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def model(self) -> str:
+        """The model of requests that name none.
+
+        Raises:
+            ConfigError: none is set.
+        """
+        from kurt.llm.providers import require_model  # noqa: PLC0415 - beside its use
+
+        terms = self.terms
+        return require_model(self.settings, terms.model, module=terms.module, step=terms.step)
+
+    def request(
+        self,
+        prompt: str,
+        *,
+        system: str | None = None,
+        schema: JsonObject | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Request:
+        """The request for one prompt.
+
+        Args:
+            prompt: what the user says.
+            system: what is said before.
+            schema: JSON Schema that the answer must fit; None for text.
+            params: `temperature`, `max_tokens`, `timeout`, and what the provider itself knows.
+        """
+        more = dict(params or {})
+        known = {name: more.pop(name) for name in _OWN_PARAMS if more.get(name) is not None}
+        before = () if system is None else (Message("system", system),)
+        messages = (*before, Message("user", prompt))
+        return Request(self.model, messages, schema=schema, params=more, **known)
+
+    async def ask(
+        self, request: Request, schema: type[BaseModel] | None = None, *, row: int | None = None
+    ) -> Answer:
+        """Have a model answer a request; see `kurt.llm.calls.ask`.
+
+        Args:
+            request: what to ask; a `model` that is empty is the one of the terms.
+            schema: pydantic model that the answer must fit.
+            row: number of the request in the step, under which it is traced; by default they are counted.
+
+        Raises:
+            ModelError: the last failure, with all `attempts`.
+            ConfigError: the settings do not say which model, or where it is.
+            CredentialsError: the model's key is missing.
+        """
+        number = next(self._rows) if row is None else row
+        request = request if request.model else replace(request, model=self.model)
+        terms, traced = self.terms, self.traces.on
+        prompt = request.messages[-1].content if request.messages else ""
+        answer = await ask(
+            request,
+            schema,
+            completer=self.completer,
+            retry=policy_of(terms.retry),
+            limiter=limiter_of(self.settings, request.model, None, module=terms.module, step=terms.step),
+            ledger=self.ledger,
+            cache=self.cache,
+            prices=self.prices,
+            on_attempt_start=partial(self._started, number, prompt, request.model) if traced else None,
+            on_attempt=partial(self.traces.model_attempt, number) if traced else None,
+            first_attempt=self.traces.first_attempt(number),
+        )
+        flush: Callable[[], Awaitable[None]] | None = getattr(self.cache, "flush", None)
+        if flush is not None:
+            await flush()  # the run may be over a moment later
+        return answer
+
+    async def complete(self, request: Request) -> Response:
+        """The same for those who want the answer as it came: a `Completer`.
+
+        Raises:
+            ModelError: as `ask`.
+        """
+        answer = await self.ask(request)
+        response = answer.attempts[-1].response
+        assert response is not None  # noqa: S101 - a call without an answer raises
+        return response
+
+    async def _started(self, row: int, prompt: str, model: str, number: int) -> None:
+        await self.traces.started(row, number, prompt, model)
+
+
+async def calls_here(terms: Terms, *, batch: StepBatch | None = None) -> Calls:
+    """Open the calls of the step in which the caller is, or of a batch of rows; outside of a run nothing is traced.
+
+    Raises:
+        ConfigError: a setting cannot be read.
+        StorageError: what was spent before cannot be read.
+    """
+    from kurt.config.current import current_settings  # noqa: PLC0415 - beside its use
+    from kurt.llm.client import client_for_loop  # noqa: PLC0415 - as above
+    from kurt.llm.prices import PriceList  # noqa: PLC0415 - as above
+
+    settings = terms.settings or current_settings()
+    where: StepBatch | StepPlace | None = batch or place_here()
+    traces = RowTraces(terms.step, where, Labels(), mask=terms.mask)
+    await traces.prepare()
+    completer = terms.completer or client_for_loop(settings, module=terms.module, step=terms.step)
+    return Calls(
+        terms,
+        settings,
+        completer,
+        traces,
+        await ledger_here(terms, settings, traces),
+        cache_of(terms.cache, settings),
+        PriceList.from_settings(settings),
+    )
+
+
+async def ledger_here(terms: Terms, settings: Settings, traces: RowTraces) -> Ledger | Ledgers | None:
+    """The books of all budgets that hold, None where there are none.
+
+    Raises:
+        ConfigError: a setting cannot be read.
+        StorageError: what was spent before cannot be read.
+    """
+    from kurt.llm.budget import Budget, Ledger, Ledgers  # noqa: PLC0415 - as above
+
+    held = list(terms.budgets)
+    own = Budget.from_settings(settings, module=terms.module, step=terms.step)
+    if own is not None and traces.on and all(one.budget.scope != own.scope for one in held):
+        held.append(Held(own))
+    if not held:
+        return None
+    if traces.writer is None:
+        return Ledgers([Ledger(one.budget) for one in held])
+    return Ledgers(
+        [await ledger_of(one.budget, settings, traces.writer, traces.place, below=one.below) for one in held]
+    )
+
+
+async def complete_here(
+    request: Request, terms: Terms, schema: type[BaseModel] | None = None, *, row: int = 0
+) -> Answer:
+    """One call; see `Calls.ask`."""
+    return await (await calls_here(terms)).ask(request, schema, row=row)
