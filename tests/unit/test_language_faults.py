@@ -276,9 +276,9 @@ def step(fields: str) -> str:
         ("secrets: KEY\nsteps: [{type: emit, event: e, value: 1}]\n", (1, 10), "must be a valid list", "KEY"),
         (
             "schedule: {cron: x}\nsteps: [{type: emit, event: e, value: 1}]\n",
-            (1, 1),
-            "not available",
-            "later",
+            (1, 18),
+            "`cron`: 'x' has 1 field",
+            "write five fields",
         ),
         (
             "finally: {a: 1}\nsteps: [{type: emit, event: e, value: 1}]\n",

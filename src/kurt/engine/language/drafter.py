@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from kurt.engine.language.check_policies import draft_schedules
 from kurt.engine.language.draft import STEP_KEYS, Draft, DraftStep, block_keys
 from kurt.engine.language.faults import Origin, Report, keys_of
 from kurt.engine.language.schema import BLOCK_KINDS, InputSpec, WorkflowDefinition, WorkflowStep
@@ -61,8 +62,10 @@ class _Drafter:
         if "steps" not in raw:
             self._report.missing(("steps",), "the file", "add `steps:` with at least one step")
         value["inputs"] = self._inputs(value.get("inputs"))
+        if "schedule" in value:
+            value["schedule"] = draft_schedules(self._report, value["schedule"])
         lists = {key: value.pop(key, None) for key in _LISTS}
-        empty = {key: [] for key in _LISTS}
+        empty = {key: [] for key in (*_LISTS, "schedule")}
         self._report.check_model(WorkflowDefinition, {**value, **empty}, Origin((), "the file"))
         self._default_handling = _handling(value.get("defaults"))
         return Draft(value, {key: self._steps(items, (key,)) for key, items in lists.items()})

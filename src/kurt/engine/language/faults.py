@@ -19,7 +19,7 @@ from kurt.types import Json
 
 _MAX_SHOWN = 60
 
-LATER = frozenset({"cache", "schedule", "budget", "concurrency", "debounce", "notify"})
+LATER = frozenset({"cache", "budget", "notify"})
 """Keys of the language that this version does not carry out."""
 
 

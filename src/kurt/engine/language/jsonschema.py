@@ -32,6 +32,7 @@ def workflow_schema(kinds: Mapping[str, KindInfo]) -> JsonObject:
     for name in _RUN_TIME:
         root["properties"].pop(name)
     definitions.pop("WorkflowCall")
+    root["properties"].update(_policies(root["properties"]))
     _restate(definitions)
     definitions["WorkflowStep"] = _step(own_step["properties"], kinds, definitions)
     root["properties"]["steps"]["minItems"] = 1
@@ -47,6 +48,24 @@ def workflow_schema(kinds: Mapping[str, KindInfo]) -> JsonObject:
         "$defs": definitions,
     }
     return _tidy(schema)
+
+
+def _policies(own: JsonObject) -> JsonObject:
+    """`schedule` and `debounce` in all forms that people write."""
+    one = {"$ref": "#/$defs/ScheduleSpec"}
+    every = {"type": "array", "items": one, "minItems": 1}
+    period = {
+        "type": ["string", "number"],
+        "description": "Start when no further request has come for this time.",
+    }
+    return {
+        "schedule": _in_forms(own["schedule"], one, every),
+        "debounce": _in_forms(own["debounce"], {"$ref": "#/$defs/DebounceSpec"}, period),
+    }
+
+
+def _in_forms(own: JsonObject, *forms: JsonObject) -> JsonObject:
+    return {"description": own["description"], "examples": own["examples"], "anyOf": list(forms)}
 
 
 def _restate(definitions: JsonObject) -> None:

@@ -11,6 +11,7 @@ from kurt.engine.kinds import KindInfo
 from kurt.engine.language.check_inputs import check_inputs
 from kurt.engine.language.check_kinds import check_kinds
 from kurt.engine.language.check_order import check_order
+from kurt.engine.language.check_policies import check_policies
 from kurt.engine.language.check_scope import ScopeCheck
 from kurt.engine.language.draft import DraftStep
 from kurt.engine.language.drafter import make_draft
@@ -148,6 +149,7 @@ class _Loader:
         if draft is not None:
             adopt_runs(report, draft, self._root)
             check_inputs(report, draft)
+            check_policies(report, draft)
             check_order(report, draft)
             ScopeCheck(report, draft, check_kinds(report, draft, self._kinds)).run()
             self._inputs[name] = draft.value["inputs"]

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from kurt.engine.expressions.references import as_text
 from kurt.engine.language.fields import Condition, Model, Name, Names, Seconds, Text, Variable, Variables
+from kurt.engine.language.policies import DebounceSpec, ScheduleSpec
 from kurt.engine.language.specs import (
     Defaults,
     ForeachSpec,
@@ -228,8 +229,11 @@ class WorkflowDefinition(Model):
         on_error: steps that run when it has failed.
         finally_: steps that run in the end, in any case; `finally:` in a file.
         outputs: what it gives back, by name.
+        schedule: when it runs by itself.
         queue: the queue it runs on in the background.
         priority: among the runs of its queue; 1 is first.
+        concurrency: how many of its runs may be at work at once.
+        debounce: makes one run of requests for a background run that come close together.
         timeout: seconds for the whole run.
         limits: limits of child processes.
         file: the file as it was named, relative to the project where it lies in it.
@@ -265,9 +269,26 @@ class WorkflowDefinition(Model):
     outputs: dict[Name, Any] = Field(
         default_factory=dict, description="What the workflow gives back.", examples=[{"titles": "${titles}"}]
     )
+    schedule: list[ScheduleSpec] = Field(
+        default_factory=list,
+        description="When it runs by itself, once `kurt schedules create FILE` has registered it; one, or a list.",
+        examples=[{"cron": "0 7 * * 1", "timezone": "Europe/Paris"}],
+    )
     queue: Name | None = Field(None, description="Queue for runs in the background.", examples=["default"])
     priority: int | None = Field(
         None, ge=1, le=2**31 - 1, description="Priority on its queue; 1 is first.", examples=[10]
+    )
+    concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Runs of this workflow at work at once, in all processes; others wait for their turn.",
+        examples=[1],
+    )
+    debounce: DebounceSpec | None = Field(
+        None,
+        description="Requests for a background run that come close together start one run.",
+        examples=["60s", {"period": "60s", "key": "${url}"}],
     )
     timeout: Seconds | None = Field(None, description="Time limit of the whole run.", examples=["2h"])
     limits: LimitsSpec | None = Field(
