@@ -15,11 +15,11 @@ __all__ = ["language"]
 RUN = {
     "run_id", "name", "status", "outputs", "error", "created_at", "started_at", "completed_at", "scheduled_for",
     "summary", "waiting_for", "workflow", "kind", "file", "queue", "priority", "executor_id", "parent_id",
-    "forked_from", "app_version", "user_id", "workspace_id",
+    "forked_from", "app_version", "user_id", "workspace_id", "mocked",
 }  # fmt: skip
 STEP = {
     "path", "kind", "status", "attempt", "started_at", "completed_at", "next_at", "seconds", "error", "value",
-    "child_run_id", "run_id",
+    "child_run_id", "run_id", "mocked",
 }  # fmt: skip
 SUBMITTED = {"run_id", "workflow_id", "name", "status", "log", "queue", "existing"}
 QUEUE = {

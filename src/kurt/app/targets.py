@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from kurt.app.catalogue import SUFFIXES, runnable
 from kurt.config import load_settings
 from kurt.db import tenant
 from kurt.errors import CredentialsError, InputError, NotFoundError, StorageError, UsageError
-from kurt.runtime import names
+from kurt.runtime import mocked, names
 from kurt.types import JsonObject
 
 if TYPE_CHECKING:
@@ -63,7 +63,12 @@ class Prepared:
 
 
 def prepare(
-    settings: Settings, target: str, *, texts: tuple[str, ...] = (), given: Mapping[str, Any] | None = None
+    settings: Settings,
+    target: str,
+    *,
+    texts: tuple[str, ...] = (),
+    given: Mapping[str, Any] | None = None,
+    mock: JsonObject | None = None,
 ) -> Prepared:
     """Find the workflow, check it and its inputs; nothing is started.
 
@@ -72,6 +77,7 @@ def prepare(
         target: a file, or a name.
         texts: inputs as `name=value` texts.
         given: inputs as JSON; texts win.
+        mock: what the run only pretends, see `kurt.engine.interpreter.mocks`; steps only of a file.
 
     Raises:
         NotFoundError: there is no such workflow.
@@ -79,9 +85,20 @@ def prepare(
         InputError: the inputs do not fit.
     """
     file = workflow_file(settings, target)
-    if file is not None:
-        return _prepare_file(settings, file, texts, given or {})
-    return _prepare_python(settings, target, texts, given or {})
+    if file is None:
+        prepared = _prepare_python(settings, target, texts, given or {})
+    else:
+        prepared = _prepare_file(settings, file, texts, given or {})
+    return prepared if mock is None else _pretending(prepared, mock)
+
+
+def _pretending(prepared: Prepared, mock: JsonObject) -> Prepared:
+    """The same, marked as a run that pretends; a file's run is told what."""
+    attributes = {**prepared.attributes, mocked.ATTRIBUTE: mocked.marks(mock)}
+    if prepared.workflow != names.RUN_WORKFLOW:
+        return replace(prepared, attributes=attributes)
+    payload = {**prepared.arguments[0], "mock": mock}
+    return replace(prepared, attributes=attributes, arguments=(payload, *prepared.arguments[1:]))
 
 
 def workflow_file(settings: Settings, target: str) -> Path | None:

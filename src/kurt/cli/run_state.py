@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+
+def title_of(name: str, mocked: Sequence[str]) -> str:
+    """The name of a run's workflow over its live view: `pages`, or `pages (mocked models)`."""
+    return f"{name} (mocked {' and '.join(mocked)})" if mocked else name
 
 
 def state_text(run: dict[str, Any]) -> str:
@@ -15,4 +21,6 @@ def state_text(run: dict[str, Any]) -> str:
     ]
     if skipped := summary.get("skipped_failures"):
         parts.append(f"{skipped} failed step{'s' if skipped > 1 else ''} skipped")
+    if mocked := run.get("mocked"):
+        parts.append(f"mocked {' and '.join(mocked)}")
     return f"{run['status']} ({', '.join(parts)})" if parts else str(run["status"])

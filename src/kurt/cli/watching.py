@@ -14,6 +14,7 @@ from kurt.app.foreground_watch import Watch
 from kurt.app.reading import stored_log
 from kurt.app.runs import ServedCheck
 from kurt.cli.command import Outcome
+from kurt.cli.run_state import title_of
 from kurt.cli.session import current
 from kurt.cli.stored_items import StoredItems
 from kurt.errors import KurtError
@@ -99,17 +100,19 @@ class LeftRunError(KurtError):
 
 
 @contextmanager
-def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
+def watched(name: str, *, steps: Sequence[str] = (), mocked: Sequence[str] = ()) -> Generator[Watching]:
     """A live view of a run in this process.
 
     Args:
         name: the workflow's name.
         steps: names of the steps that are to be expected, in order.
+        mocked: what the run only pretends.
     """
     from kurt.cli.live import live_view
 
-    with live_view(name) as view:
+    with live_view(title_of(name, mocked)) as view:
         view.on_run({}, steps=steps)
+        _warn_of_mocks(view, mocked)
         relay = _Relay(view, current().settings())
         watch = Watch(
             listener=relay,
@@ -120,6 +123,11 @@ def watched(name: str, *, steps: Sequence[str] = ()) -> Generator[Watching]:
             on_leave=relay.left,
         )
         yield Watching(watch, relay)
+
+
+def _warn_of_mocks(view: LiveView, mocked: Sequence[str]) -> None:
+    if mocked:
+        view.on_notice(f"mocked: {' and '.join(mocked)}; their results are made up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +178,8 @@ def follow(settings: Settings, run_id: str) -> Run:
 
     with open_reader(settings) as reader:
         run = reader.get(run_id)
-        with live_view(run.name) as view:
+        with live_view(title_of(run.name, run.mocked)) as view:
+            _warn_of_mocks(view, run.mocked)
             stored = stored_log(settings, reader, run.id)
             follower = _Follower(reader, view, log_path(settings, run.id), stored)
             served = ServedCheck(settings, lambda line: view.on_notice(f"warning: {line}"))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kurt.core.calling import policy_of
-from kurt.core.embeddings import bytes_to_embedding, embedding_to_bytes, replacement
+from kurt.core.embeddings import bytes_to_embedding, embedding_to_bytes, maker_of, replacement
 from kurt.core.failures import text_of_error, type_of_error
 from kurt.core.frames import Table, open_table
 from kurt.core.llm_steps import checked_name, positive, refuse_blocking
@@ -140,7 +140,7 @@ class _Call:
                 step.name, step_type="embedding_step", total=len(self._texts), call=self._batch.call
             )
         await self._traces.prepare()
-        self._embed = _maker(step)
+        self._embed = await asyncio.to_thread(_maker, step)
         rows = Rows(
             step.name,
             concurrency=step.concurrency,
@@ -246,10 +246,7 @@ def _maker(step: EmbeddingStep) -> Callable[[list[str]], Any]:
             return EmbedResponse(stand_in(texts), Usage(0, 0), "mock", "mock", raw_cost=0.0)
 
         return substituted
-    from kurt.config.current import current_settings  # noqa: PLC0415 - stand-ins need no settings
-    from kurt.llm.embeddings import embedder_for  # noqa: PLC0415 - as above
-
-    embedder, model = embedder_for(current_settings(), step.model, module=step.module, step=step.name)
+    embedder, model = maker_of(step.name, model=step.model, module=step.module)
 
     async def embed(texts: list[str]) -> EmbedResponse:
         return await embedder.embed(EmbedRequest(model, tuple(texts)))

@@ -7,10 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kurt.core.loops import wait_for
+from kurt.core.mocking import mock_here
 from kurt.runtime import place
+
+if TYPE_CHECKING:
+    from kurt.llm.embeddings import Embedder
 
 Vectors = Callable[[Sequence[str]], list[list[float]]]
 
@@ -70,17 +74,38 @@ def generate_embeddings(  # noqa: PLR0913 - all but the texts by name
 
 
 async def _embed(texts: list[str], how: dict[str, Any], *, record_trace: bool) -> list[list[float]]:
-    from kurt.config.current import current_settings  # noqa: PLC0415 - stand-ins need no settings
-    from kurt.llm.embeddings import embedder_for  # noqa: PLC0415 - as above
-    from kurt.llm.types import EmbedRequest  # noqa: PLC0415 - as above
+    from kurt.llm.types import EmbedRequest  # noqa: PLC0415 - stand-ins need none
 
-    settings = current_settings()
-    embedder, model = embedder_for(settings, **how)
+    embedder, model = maker_of(how["step"], **{name: how[name] for name in how if name != "step"})
     started_at = time.time()
     response = await embedder.embed(EmbedRequest(model, tuple(texts)))
     if record_trace and place.run_id() is not None:
         await _trace(response, model, how["step"] or "embeddings", started_at)
     return response.vectors
+
+
+def maker_of(step: str | None, *, model: str | None, module: str | None, **how: Any) -> tuple[Embedder, str]:
+    """What makes the vectors of a step, and the model to name in its requests; in a run that pretends it does too.
+
+    Args:
+        step: the step's name.
+        model: the model that the code names.
+        module: the workflow module whose settings count.
+        how: more for `kurt.llm.embeddings.embedder_for`.
+
+    Raises:
+        ConfigError: there is an address but no model.
+    """
+    from kurt.config.current import current_settings  # noqa: PLC0415 - stand-ins need no settings
+    from kurt.llm.embeddings import embedder_for  # noqa: PLC0415 - as above
+
+    pretender = mock_here(step or "")
+    if pretender is None:
+        return embedder_for(current_settings(), model, module=module, step=step, **how)
+    from kurt.llm.providers import chosen_model  # noqa: PLC0415 - as above
+
+    found = chosen_model(current_settings(), model, module=module, step=step, kind="EMBEDDING")
+    return pretender.embedder(), pretender.model(found)
 
 
 async def _trace(response: Any, model: str, step: str, started_at: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from kurt.core.calling import Caller, FunctionCaller
+from kurt.core.mocking import mock_here
 from kurt.core.row_traces import tenant
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from kurt.llm.budget import Books, Budget, Ledger
     from kurt.llm.cache import ResponseCache
     from kurt.llm.limits import Limiter, RateLimit
+    from kurt.llm.mock import MockCompleter
 
 
 async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
@@ -29,6 +32,8 @@ async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
         ConfigError: no model is set.
         UsageError: what the step asks for needs a workflow.
     """
+    if step.substitute is None and (pretender := await asyncio.to_thread(mock_here, step.name)) is not None:
+        return _pretended(step, traces, pretender)
     ledger = await _ledger(step, traces)
     if step.function is not None:
         return FunctionCaller(
@@ -53,6 +58,18 @@ async def caller_of(step: LLMStep, traces: RowTraces, threads: int) -> Caller:
         limiter=limiter_of(settings, model, step.rate_limit, module=step.module, step=step.name),
         cache=cache_of(step.cache, settings),
         prices=PriceList.from_settings(settings),
+    )
+
+
+def _pretended(step: LLMStep, traces: RowTraces, pretender: MockCompleter) -> Caller:
+    """Who gets made-up answers: also in place of the user's own function; limits, budgets and caches are left alone."""
+    from kurt.config.current import current_settings  # noqa: PLC0415 - as above
+    from kurt.core.model_caller import ModelCaller  # noqa: PLC0415 - as above
+    from kurt.llm.providers import chosen_model  # noqa: PLC0415 - as above
+
+    model = chosen_model(current_settings(), step.model, module=step.module, step=step.name)
+    return ModelCaller(
+        pretender, pretender.model(model), step.output_schema, traces, retry=step.retry, params=step.params
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from kurt.runtime import serializer
+from kurt.runtime.mocked import ATTRIBUTE
 from kurt.runtime.states import OVER
 from kurt.types import Json, JsonObject
 
@@ -90,6 +91,11 @@ class Run:
     attributes: JsonObject = field(default_factory=dict)
 
     @property
+    def mocked(self) -> list[str]:
+        """What it only pretended: `models`, `steps`; empty for a run that did what it says."""
+        return list(self.attributes.get(ATTRIBUTE) or ())
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.status in OVER
@@ -126,6 +132,7 @@ class Run:
             "app_version": self.app_version,
             "user_id": self.user_id,
             "workspace_id": self.workspace_id,
+            "mocked": self.mocked,
         }
 
 
@@ -145,6 +152,8 @@ class Step:
         value: what it returned; None unless values were asked for.
         child_run_id: the run that it started, for steps that start one.
         run_id: the run or branch that holds its checkpoint.
+        mocked: it only pretended to work.
+        given: the fields that a step which only pretended was given; None unless values were asked for.
     """
 
     path: str
@@ -158,6 +167,8 @@ class Step:
     value: Json = None
     child_run_id: str | None = None
     run_id: str
+    mocked: bool = False
+    given: Json = None
 
     @property
     def seconds(self) -> float | None:
@@ -181,6 +192,7 @@ class Step:
             "value": jsonable(self.value),
             "child_run_id": self.child_run_id,
             "run_id": self.run_id,
+            "mocked": self.mocked,
         }
 
 

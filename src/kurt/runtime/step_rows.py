@@ -101,7 +101,7 @@ def steps(
     found = [track.step(run, started) for track in tracks.values()]
     found += [batch.step(run, current) for batch in batches.values()]
     if not values:
-        found = [replace(step, value=None) for step in found]
+        found = [replace(step, value=None, given=None) for step in found]
     found.sort(key=lambda step: (step.started_at or run.created_at, step.completed_at or run.created_at))
     if any(number == 0 for _, _, number in tracks):  # a declared workflow
         found = list({step.path: step for step in found}.values())  # of a block's attempts the last counts
@@ -186,4 +186,6 @@ def _declared(step: Step, envelope: JsonObject, run: Run) -> Step:
         next_at=moment(next_at * 1000) if unfinished and next_at is not None else None,
         error=envelope.get("error"),
         value=envelope.get("value"),
+        mocked=bool(envelope.get("mocked")),
+        given=envelope.get("given"),
     )

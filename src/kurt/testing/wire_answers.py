@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kurt.testing.faults import Fault
-from kurt.testing.shapes import shaped
+from kurt.llm.shapes import shaped
 
 if TYPE_CHECKING:
     from kurt.types import Json, JsonObject

@@ -73,6 +73,7 @@ class _Request:
     background: bool
     dry_run: bool
     run_id: str | None
+    mock_llm: bool
     options: dict[str, Any]
 
 
@@ -147,7 +148,8 @@ def _file_or_name(target: str) -> str:
     epilog="kurt workflows run workflows/quickstart.yaml\n"
     "kurt workflows run pages --input limit=5 --input 'urls=[a, b]'\n"
     "kurt workflows run pages --background --queue default --priority 1\n"
-    "kurt workflows run pages --dry-run",
+    "kurt workflows run pages --dry-run\n"
+    "kurt workflows run pages --mock-llm",
 )
 @click.argument("target", metavar="FILE|NAME", shell_complete=complete_workflow_file)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; may be repeated.")
@@ -156,6 +158,12 @@ def _file_or_name(target: str) -> str:
     type=click.Path(dir_okay=False),
     metavar="FILE",
     help="Inputs as YAML or JSON; - for stdin.",
+)
+@click.option(
+    "--mock-llm",
+    is_flag=True,
+    envvar="KURT_MOCK_LLM",
+    help="Call no model: make up answers that fit their schemas. The run is marked as mocked.",
 )
 @_placement_options
 @add_background_options()
@@ -166,6 +174,7 @@ def run_cmd(
     background: bool,
     dry_run: bool,
     run_id: str | None,
+    mock_llm: bool,
     **options: Any,
 ) -> Any:
     """Run a workflow file or a registered workflow.
@@ -180,6 +189,7 @@ def run_cmd(
         background=background,
         dry_run=dry_run,
         run_id=run_id,
+        mock_llm=mock_llm,
         options=options,
     )
     return _run(current().settings(), request)
@@ -193,7 +203,8 @@ def _run(settings: Settings, request: _Request) -> Any:
     given = read_inputs_file(request.inputs_file) if request.inputs_file else {}
     if request.dry_run:
         return _plan(settings, request, given)
-    prepared = prepare(settings, request.target, texts=request.inputs, given=given)
+    mock = {"llm": True} if request.mock_llm else None
+    prepared = prepare(settings, request.target, texts=request.inputs, given=given, mock=mock)
     placement = _placement(settings, prepared, request)
     if request.background:
         from kurt.app.runs import submit
@@ -229,6 +240,7 @@ def _foreground(settings: Settings, prepared: Prepared, placement: Placement, ru
     from kurt.app.runs import run_here
     from kurt.cli.watching import outcome, watched
 
-    with watched(prepared.name, steps=prepared.steps) as watching:
+    mocked = prepared.attributes.get("mocked") or ()
+    with watched(prepared.name, steps=prepared.steps, mocked=mocked) as watching:
         run = watching.ended(run_here(settings, prepared, placement, run_id=run_id, watch=watching.watch))
     return outcome(run)

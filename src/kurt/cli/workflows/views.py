@@ -93,7 +93,7 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
         [
             step["path"],
             step.get("kind"),
-            step["status"],
+            f"{step['status']} (mocked)" if step.get("mocked") else step["status"],
             step["attempt"],
             _seconds(step),
             _error(step.get("error")),

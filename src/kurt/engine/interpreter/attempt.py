@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from kurt.engine.expressions.evaluation import is_true
 from kurt.engine.expressions.references import as_text, resolve
+from kurt.engine.interpreter import mocks
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope
 from kurt.engine.interpreter.retrying import after_failure
 from kurt.engine.kinds import Limits, StepContext, StepKind
 from kurt.errors import StepError, StepTimeoutError
 from kurt.runtime import durable, gate, serializer
+from kurt.runtime.mocked import VARIABLE
 from kurt.runtime.routing import step_output
 from kurt.types import Json, JsonObject
 
@@ -71,7 +73,8 @@ class Attempt:
             if self.number == 1 and not self._wanted():
                 self.context.progress.step(self.path, SKIPPED, kind=self.step.type)
                 return Envelope(state=SKIPPED, kind=self.step.type)
-            return await self._worked()
+            outcome = self.context.mocks.outcome(self.path, self.number)
+            return await self._worked() if outcome is None else self._pretended(outcome)
         except durable.Cancelled:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure, stored as such
@@ -89,6 +92,20 @@ class Attempt:
             self.path, SUCCEEDED, kind=self.step.type, attempt=self.number, seconds=time.monotonic() - started
         )
         return Envelope(state=SUCCEEDED, kind=self.step.type, attempt=self.number, value=value)
+
+    def _pretended(self, outcome: JsonObject) -> Envelope:
+        """The attempt of a step that the run only pretends: nothing is done.
+
+        Raises:
+            StepError: it is to fail, or what it would be given does not fit.
+        """
+        progress = self.context.progress
+        progress.step(self.path, "running", kind=self.step.type, attempt=self.number, mocked=True)
+        given = mocks.given(self.context, self.step, self.frame)
+        value = serializer.round_trip(self.context.masker.mask_value(mocks.value_of(outcome)))
+        progress.step(self.path, SUCCEEDED, kind=self.step.type, attempt=self.number, mocked=True)
+        facts = {"mocked": True, "given": given}
+        return Envelope(state=SUCCEEDED, kind=self.step.type, attempt=self.number, facts=facts, value=value)
 
     async def _value(self) -> Json:
         """What the kind returns, as a replay will see it and without secrets."""
@@ -149,12 +166,17 @@ class Attempt:
     def _failed(self, error: BaseException) -> Envelope:
         described, wait = after_failure(self.context, self.step, self.frame, error, self.number)
         state = "retrying" if wait is not None else FAILED
+        facts = {"mocked": True} if self.context.mocks.has(self.path) else {}
         self.context.progress.step(
-            self.path, state, kind=self.step.type, attempt=self.number, error=described, wait=wait
+            self.path, state, kind=self.step.type, attempt=self.number, error=described, wait=wait, **facts
         )
-        next_at = None if wait is None else time.time() + wait
         return Envelope(
-            state=FAILED, kind=self.step.type, attempt=self.number, error=described, next_at=next_at
+            state=FAILED,
+            kind=self.step.type,
+            attempt=self.number,
+            error=described,
+            next_at=None if wait is None else time.time() + wait,
+            facts=facts or None,
         )
 
 
@@ -175,7 +197,8 @@ def checked_fields(kind: StepKind, step: WorkflowStep, frame: Frame) -> Any:
 
 def step_env(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> dict[str, str]:
     """Variables for child processes: the file's, the secrets, those of the blocks around the step, and its own."""
-    return {**context.outside.env, **context.env, **context.around.env, **own_env(step, frame)}
+    pretended = {VARIABLE: "1"} if context.mocks.llm else {}
+    return {**context.outside.env, **context.env, **context.around.env, **own_env(step, frame), **pretended}
 
 
 def own_env(step: WorkflowStep, frame: Frame) -> dict[str, str]:

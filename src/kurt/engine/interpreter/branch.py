@@ -149,6 +149,7 @@ async def _start(context: WorkflowContext, path: str, key: str, payload: JsonObj
         "root": context.root_id,
         "path": payload["path"],
         "key": key,
+        **context.mocks.attributes,
     }
     await durable.start_child(names.BRANCH_WORKFLOW, run_id, [payload], attributes)
     return run_id

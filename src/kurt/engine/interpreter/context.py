@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kurt.engine.interpreter.mocks import Mocks
 from kurt.engine.interpreter.progress import Progress
 from kurt.engine.kinds import KindInfo
 from kurt.runtime.masking import Masker
@@ -123,6 +124,7 @@ class WorkflowContext:
         tally: failures lived with so far.
         around: what the blocks around the present steps say, in this file.
         outside: what the blocks say that are around the whole file, where another one runs it.
+        mocks: what the run only pretends.
     """
 
     root_id: str
@@ -143,6 +145,7 @@ class WorkflowContext:
     tally: Tally = field(default_factory=Tally)
     around: Around = field(default_factory=Around)
     outside: Around = field(default_factory=Around)
+    mocks: Mocks = field(default_factory=Mocks)
 
     @property
     def project_root(self) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.config import is_secret, load_settings
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter.context import Around, Frame, Interpreter, WorkflowContext
+from kurt.engine.interpreter.mocks import Mocks
 from kurt.engine.interpreter.progress import Progress
 from kurt.engine.language.analysis import default_paths, paths_used
 from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
@@ -146,6 +147,7 @@ def _context(
         env={},
         interpreter=interpreter,
         outside=Around.from_json(payload.get("around")),
+        mocks=Mocks.from_json(payload.get("mock")),
     )
     context.run = _run_scope(context, payload, attempt)
     context.env = {**secrets, **_file_env(context, payload["inputs"])}

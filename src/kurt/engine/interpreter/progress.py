@@ -19,7 +19,7 @@ import contextvars
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -100,9 +100,16 @@ class Progress:
             self._masker = Masker(self._secrets)
             self.log.hide(self._masker)
 
-    def started(self, name: str) -> None:
-        """The run begins in this process, or goes on in it."""
+    def started(self, name: str, *, mocked: Sequence[str] = ()) -> None:
+        """The run begins in this process, or goes on in it.
+
+        Args:
+            name: the workflow's name.
+            mocked: what it only pretends: `models`, `steps`.
+        """
         self.log.write("INFO", "-", f"run {self.run_id} of {name!r} starts")
+        if mocked:
+            self.log.write("WARN", "-", f"mocked: {' and '.join(mocked)}; their results are made up")
         self._changes.status = "running"
         self._set(status="running", started_at=time.time())
 
@@ -244,6 +251,10 @@ def _outside(tell: Callable[[], None]) -> None:
 
 def _line(state: str, facts: dict[str, Any]) -> str:
     """One line of the log for a change of state."""
+    return f"{_told(state, facts)} (mocked)" if facts.get("mocked") else _told(state, facts)
+
+
+def _told(state: str, facts: dict[str, Any]) -> str:
     match state:
         case "running":
             attempt = facts.get("attempt", 1)
@@ -253,6 +264,6 @@ def _line(state: str, facts: dict[str, Any]) -> str:
             wait = f", next attempt in {facts['wait']:.1f} s" if state == "retrying" else ""
             return f"failed: {error.get('type')}: {error.get('message')}{wait}"
         case "succeeded":
-            return f"succeeded in {facts.get('seconds', 0):.2f} s"
+            return f"succeeded in {facts.get('seconds', 0):.2f} s" if "seconds" in facts else "succeeded"
         case _:
             return state

@@ -32,7 +32,8 @@ def after_failure(
         error_json(error) if isinstance(error, BaseException) else error
     )
     try:
-        return described, _wait(step.retry_of(context.definition), frame, described, tried)
+        wait = _wait(step.retry_of(context.definition), frame, described, tried)
+        return described, 0.0 if wait is not None and context.mocks.hurry else wait
     except ExpressionError as wrong:
         return _undecided(context, wrong, described), None
 

@@ -13,6 +13,7 @@ from kurt.engine.interpreter.loading import use
 from kurt.engine.interpreter.sequence import SequenceInterpreter, run_step, run_steps
 from kurt.errors import StepError
 from kurt.runtime import durable, names
+from kurt.runtime.mocked import marks
 from kurt.types import Json, JsonObject
 
 __all__ = ["run_branch", "run_declared", "use"]
@@ -35,7 +36,7 @@ async def run_declared(payload: JsonObject) -> JsonObject:
         context = await loading.run_context(payload, run_id, _INTERPRETER)
         is_root = context.root_id == run_id
         if is_root:
-            context.progress.started(context.definition.name)
+            context.progress.started(context.definition.name, mocked=marks(payload.get("mock")))
         status = "interrupted"
         try:
             result = await _run(context, payload["inputs"])

@@ -45,12 +45,14 @@ async def _start_file(
     frozen = frozen_subworkflow(context.frozen, call.target)
     definition = WorkflowDefinition.from_frozen(frozen)
     around = context.around.within(context.outside).to_json()
+    mock = context.mocks.inside(path)
     payload = {
         "frozen": frozen,
         "inputs": bind_inputs(definition, given),
         "root": context.root_id,
         "queue": context.queue,
         **({"around": around} if around else {}),
+        **({"mock": mock} if mock is not None else {}),
     }
     await durable.start_child(
         names.RUN_WORKFLOW, run_id, [payload], _attributes(context, definition.name, path, "yaml")
@@ -73,6 +75,7 @@ def _attributes(context: WorkflowContext, workflow: str, path: str, kind: str) -
         "queue": context.queue,
         "root": context.root_id,
         "path": path,
+        **context.mocks.attributes,
     }
 
 
