@@ -38,8 +38,9 @@ def draw(settings: Settings, target: str, notation: str) -> str:
 
 
 def schema(settings: Settings) -> JsonObject:
-    """The JSON Schema of workflow files, with the project's own step kinds."""
+    """The JSON Schema of workflow files, with the project's own step kinds and notifiers."""
     from kurt.engine.language.jsonschema import workflow_schema  # noqa: PLC0415 - only when it is asked for
+    from kurt.engine.notifiers.registry import notifiers  # noqa: PLC0415 - as above
     from kurt.engine.registry import kinds  # noqa: PLC0415 - as above
 
-    return workflow_schema(kinds(settings.root))
+    return workflow_schema(kinds(settings.root), notifiers(settings.root))

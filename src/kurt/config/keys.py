@@ -104,6 +104,29 @@ KEYS: tuple[Key, ...] = (
         "",
         "Address of a server that stands for Reddit: a proxy of yours, a test's",
     ),
+    Key(
+        "NOTIFY.ON",
+        "text",
+        "failure",
+        "What the NOTIFY settings below tell of: failure, success, waiting, with commas between",
+    ),
+    Key(
+        "NOTIFY.COMMAND", "text", "", "Shell text that is run for each notice; it has NOTICE_TITLE and others"
+    ),
+    Key("NOTIFY.EMAIL", "text", "", "E-mail addresses that get each notice, commas between"),
+    Key("NOTIFY.SLACK", "text", "", "Incoming webhook of Slack or the like that gets each notice; a secret"),
+    Key("NOTIFY.WEBHOOK", "text", "", "Address to which each notice is posted as JSON; a secret"),
+    Key("SMTP.HOST", "text", "", "Mail server for notices; its password is SMTP_PASSWORD in .env"),
+    Key("SMTP.PORT", "integer", "", "Its port; without it 587, 465 or 25, as SMTP.SECURITY says", minimum=1),
+    Key(
+        "SMTP.SECURITY",
+        "choice",
+        "starttls",
+        "How the connection to the mail server is encrypted",
+        ("starttls", "tls", "none"),
+    ),
+    Key("SMTP.USER", "text", "", "User of the mail server"),
+    Key("SMTP.FROM", "text", "", "Sender of e-mails; without it the first address that gets one"),
     Key("USER_ID", "text", "", "Whose runs these are, where several people share a database"),
     Key("WORKSPACE_ID", "text", "", "Which workspace's runs these are, where several share a database"),
     Key(
@@ -119,6 +142,9 @@ KEYS: tuple[Key, ...] = (
 KNOWN: dict[str, Key] = {key.name: key for key in KEYS}
 """The table by name."""
 
+NOTIFY = "NOTIFY."
+"""What the settings of notifiers begin with: `NOTIFY.<TYPE>`, `NOTIFY.<TYPE>.<FIELD>`; plug-ins add types."""
+
 GROUPS = frozenset(key.name.partition(".")[0] for key in KEYS if "." in key.name)
 """First parts of dotted keys that belong to the core, not to a workflow module."""
 
@@ -127,6 +153,7 @@ PASSED_THROUGH = "DBOS."
 
 _SECRET_ANYWHERE = frozenset({"SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY"})
 _SECRET_LAST = frozenset({"TOKEN", "SECRETS", "PASSWORDS", "CREDENTIAL", "CREDENTIALS"})
+_SECRET_ADDRESSES = frozenset({"NOTIFY.SLACK", "NOTIFY.WEBHOOK", "NOTIFY.SLACK.URL", "NOTIFY.WEBHOOK.URL"})
 _SECRET_KEYS = frozenset({"API", "ACCESS", "PRIVATE", "AUTH", "SIGNING", "ENCRYPTION"})
 
 
@@ -138,6 +165,8 @@ def is_secret(key: str) -> bool:
     words = [word for word in re.split(r"[._-]+", key.upper()) if word and not word.isdigit()]
     if not words:
         return False
+    if key.upper() in _SECRET_ADDRESSES:  # who knows them may write there
+        return True
     last = words[-1]
     if last in _SECRET_LAST or last.endswith("PASSWORD") or not _SECRET_ANYWHERE.isdisjoint(words):
         return True

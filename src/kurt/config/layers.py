@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kurt.config.address import redacted
 from kurt.config.discovery import CONFIG_FILE, ENV_FILE
 from kurt.config.files import Entry, read_config_file, read_env_file, shown
-from kurt.config.keys import GROUPS, KNOWN, PASSED_THROUGH, is_secret
+from kurt.config.keys import GROUPS, KNOWN, NOTIFY, PASSED_THROUGH, is_secret
 from kurt.errors import ConfigError
 
 PREFIX = "KURT_"
@@ -98,9 +98,10 @@ def _put(values: dict[str, Setting], key: str, text: str, origin: str) -> None:
 def _refuse_secret(entry: Entry, place: str) -> None:
     key = entry.key.upper()
     if is_secret(key):
+        name = variable(key) if key.startswith(NOTIFY) else key.replace(".", "_")
         raise ConfigError(
             f"{place}: {key} looks like a secret, and this file is not secret",
-            hint=f"move the line to .env as {key.replace('.', '_')}=... (.env is ignored by git)",
+            hint=f"move the line to .env as {name}=... (.env is ignored by git)",
         )
     if redacted(entry.value) != entry.value:
         raise ConfigError(
@@ -118,7 +119,7 @@ def _doubts(key: str, place: str) -> list[str]:
     a slip: `WROKER.CONCURRENCY`.
     """
     name = key.upper()
-    if name in KNOWN or name.startswith(PASSED_THROUGH):
+    if name in KNOWN or name.startswith((PASSED_THROUGH, NOTIFY)):
         return []
     group, dot, rest = name.partition(".")
     is_free = bool(dot) and group not in GROUPS

@@ -228,6 +228,21 @@ def _outcome(run_id: str) -> Outcome | None:
     return Outcome(row[0], error=error)
 
 
+async def is_too_late(run_id: str) -> bool:
+    """Whether a run's time is over, so that this is why it was cancelled; draws no number."""
+    return await asyncio.to_thread(_is_too_late, run_id)
+
+
+@repeated
+def _is_too_late(run_id: str) -> bool:
+    database = system_database()
+    status = database.tables.workflow_status
+    query = sa.select(status.c.workflow_deadline_epoch_ms).where(status.c.workflow_uuid == run_id)
+    with database.engine.connect() as connection:
+        deadline = connection.execute(query).scalar()
+    return deadline is not None and time.time() * 1000 >= deadline
+
+
 async def cancel(run_ids: Iterable[str]) -> None:
     """Cancel those of the runs that are not over; draws no number."""
     wanted = list(run_ids)

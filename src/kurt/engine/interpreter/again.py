@@ -23,7 +23,7 @@ from kurt.runtime.history import Checkpoint, History
 if TYPE_CHECKING:
     from kurt.engine.language.schema import WorkflowDefinition, WorkflowStep
 
-_HANDLERS = ("on_error.", "finally.")
+_HANDLERS = ("on_error.", "finally.", "notify.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class _Walk(ABC):
         return False
 
     def _end_of_steps(self, member: Recorded, definition: WorkflowDefinition) -> int:
-        """Where the records of `on_error` and `finally` begin: these run last, and again."""
+        """Where the records of `on_error`, `finally` and `notify` begin: these run last, and again."""
         own = {step.name for step in definition.steps}
         for index, record in enumerate(member.history.checkpoints):
             path = _path_of(member, record) or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kurt.engine.expressions.references import resolve
-from kurt.engine.interpreter import blocks, branch, loading
+from kurt.engine.interpreter import blocks, branch, loading, notices
 from kurt.engine.interpreter.children import announced
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import StepFailed, error_json, error_scope
@@ -43,6 +43,8 @@ async def run_declared(payload: JsonObject) -> JsonObject:
             status = "succeeded"
         except durable.Cancelled:
             status = "cancelled"
+            if is_root and await durable.is_too_late(run_id):
+                await notices.tell_too_late(context, payload["inputs"])
             raise
         except Exception:
             status = "failed"
@@ -56,7 +58,7 @@ async def run_declared(payload: JsonObject) -> JsonObject:
 
 
 async def _run(context: WorkflowContext, inputs: JsonObject) -> JsonObject:
-    """The steps, then `outputs`; on failure `on_error`; in any case `finally`."""
+    """The steps, then `outputs`; on failure `on_error`; in any case `finally`, and who is to be told."""
     frame = loading.frame_for(context, {**inputs, "inputs": inputs})
     failure: Exception | None = None
     outputs: Json = None
@@ -69,6 +71,9 @@ async def _run(context: WorkflowContext, inputs: JsonObject) -> JsonObject:
         failure = error
         await _handle(context, frame, failure)
     await _finish(context, frame, failure)
+    if context.run_id == context.root_id:
+        error = _described(failure) if failure is not None else None
+        await notices.tell_end(context, inputs, error=error, outputs=outputs)
     if failure is not None:
         raise failure
     return {"outputs": context.masker.mask_value(outputs), "summary": context.tally.to_json()}

@@ -15,9 +15,10 @@ from kurt.engine.language.check_names import Use, check_use
 from kurt.engine.language.draft import Draft, DraftStep
 from kurt.engine.language.faults import Report
 from kurt.engine.language.names import Level, Names, View
+from kurt.engine.language.notify import NAMES as NOTICE_NAMES
 from kurt.engine.language.source import DataPath
 from kurt.errors import ExpressionError
-from kurt.types import Json
+from kurt.types import Json, JsonObject
 
 _BRACES = re.compile(r"\{\{\s*([A-Za-z_]\w*)[\w.\[\]-]*\s*\}\}")
 _REFERENCE = re.compile(r"(?<!\$)\$\{\s*([A-Za-z_][\w-]*)")
@@ -46,6 +47,16 @@ class ScopeCheck:
         handlers = start.inside(View(main, uncertain=True)).with_error()
         self._list(self._draft.lists["on_error"], handlers)
         self._list(self._draft.lists["finally"], handlers.with_error(may_be_null=True))
+        self._notify(start)
+
+    def _notify(self, start: Names) -> None:
+        """Notifications: sent when everything is over, in a process that knows no more than what was kept."""
+        names = start.inside(dict.fromkeys(NOTICE_NAMES, "any"))
+        notifications: list[JsonObject] = self._draft.value.get("notify") or []
+        for index, item in enumerate(notifications):
+            about = names.with_error(may_be_null=item.get("on", "failure") not in ("failure", ["failure"]))
+            for key, value in item["spec"].items():
+                self._template(value, ("notify", index, key), about)
 
     def _env_values(self) -> list[tuple[DataPath, Json]]:
         value = self._draft.value

@@ -9,6 +9,7 @@ from typing import Any
 from kurt.engine.language.check_policies import draft_schedules
 from kurt.engine.language.draft import STEP_KEYS, Draft, DraftStep, block_keys
 from kurt.engine.language.faults import Origin, Report, keys_of
+from kurt.engine.language.notify import normal_form
 from kurt.engine.language.schema import BLOCK_KINDS, InputSpec, WorkflowDefinition, WorkflowStep
 from kurt.engine.language.source import DataPath
 from kurt.engine.suggestions import listing
@@ -62,6 +63,8 @@ class _Drafter:
         if "steps" not in raw:
             self._report.missing(("steps",), "the file", "add `steps:` with at least one step")
         value["inputs"] = self._inputs(value.get("inputs"))
+        if "notify" in value:
+            value["notify"] = normal_form(self._report, value["notify"])
         if "schedule" in value:
             value["schedule"] = draft_schedules(self._report, value["schedule"])
         lists = {key: value.pop(key, None) for key in _LISTS}

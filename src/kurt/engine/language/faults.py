@@ -19,7 +19,7 @@ from kurt.types import Json
 
 _MAX_SHOWN = 60
 
-LATER = frozenset({"cache", "budget", "notify"})
+LATER = frozenset({"cache", "budget"})
 """Keys of the language that this version does not carry out."""
 
 

@@ -8,7 +8,10 @@ from typing import Any
 from kurt.engine.kinds import KindInfo
 from kurt.engine.language.draft import STEP_KEYS, block_keys
 from kurt.engine.language.fields import REFERENCE_SCHEMA
+from kurt.engine.language.notify import notify_schema
 from kurt.engine.language.schema import BLOCK_KINDS, WorkflowDefinition
+from kurt.engine.notifiers.base import NotifierInfo
+from kurt.engine.notifiers.registry import notifiers
 from kurt.types import JsonObject
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,11 +23,14 @@ _RUN_TIME = ("file", "sha256")
 _CONSTRAINTS = frozenset({"enum", "const", "pattern", "format", "minLength", "maxLength"})
 
 
-def workflow_schema(kinds: Mapping[str, KindInfo]) -> JsonObject:
+def workflow_schema(
+    kinds: Mapping[str, KindInfo], known_notifiers: Mapping[str, NotifierInfo] | None = None
+) -> JsonObject:
     """The schema of a workflow file.
 
     Args:
         kinds: the step kinds by type; their fields are in it, steps of other types are not looked into.
+        known_notifiers: the notifiers by type; without them those that are installed.
     """
     root = WorkflowDefinition.model_json_schema(ref_template="#/$defs/{model}")
     definitions: JsonObject = root.pop("$defs")
@@ -34,6 +40,7 @@ def workflow_schema(kinds: Mapping[str, KindInfo]) -> JsonObject:
     definitions.pop("WorkflowCall")
     root["properties"].update(_policies(root["properties"]))
     _restate(definitions)
+    definitions["NotifySpec"] = notify_schema(notifiers(None) if known_notifiers is None else known_notifiers)
     definitions["WorkflowStep"] = _step(own_step["properties"], kinds, definitions)
     root["properties"]["steps"]["minItems"] = 1
     schema = {

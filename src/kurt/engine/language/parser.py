@@ -17,9 +17,11 @@ from kurt.engine.language.draft import DraftStep
 from kurt.engine.language.drafter import make_draft
 from kurt.engine.language.faults import Report
 from kurt.engine.language.foreign import foreign_fault
+from kurt.engine.language.notify import check_notify
 from kurt.engine.language.schema import FROZEN_FORMAT, WorkflowDefinition
 from kurt.engine.language.source import DataPath, decode, read_bytes, read_source
 from kurt.engine.language.started_runs import adopt_runs, read_texts
+from kurt.engine.notifiers.registry import notifiers
 from kurt.engine.suggestions import did_you_mean, listing
 from kurt.errors import DefinitionError, Fault
 from kurt.types import Json, JsonObject
@@ -152,6 +154,8 @@ class _Loader:
             check_policies(report, draft)
             check_order(report, draft)
             ScopeCheck(report, draft, check_kinds(report, draft, self._kinds)).run()
+            if draft.value.get("notify"):
+                check_notify(report, draft.value["notify"], notifiers(self._root))
             self._inputs[name] = draft.value["inputs"]
             for step in draft.walk():
                 if step.type == "workflow":

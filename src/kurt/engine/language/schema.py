@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from kurt.engine.expressions.references import as_text
 from kurt.engine.language.fields import Condition, Model, Name, Names, Seconds, Text, Variable, Variables
 from kurt.engine.language.policies import DebounceSpec, ScheduleSpec
+from kurt.engine.language.notify import NotifySpec
 from kurt.engine.language.specs import (
     Defaults,
     ForeachSpec,
@@ -230,6 +231,7 @@ class WorkflowDefinition(Model):
         finally_: steps that run in the end, in any case; `finally:` in a file.
         outputs: what it gives back, by name.
         schedule: when it runs by itself.
+        notify: who is told when it has ended, or waits for somebody.
         queue: the queue it runs on in the background.
         priority: among the runs of its queue; 1 is first.
         concurrency: how many of its runs may be at work at once.
@@ -273,6 +275,11 @@ class WorkflowDefinition(Model):
         default_factory=list,
         description="When it runs by itself, once `kurt schedules create FILE` has registered it; one, or a list.",
         examples=[{"cron": "0 7 * * 1", "timezone": "Europe/Paris"}],
+    )
+    notify: list[NotifySpec] = Field(
+        default_factory=list,
+        description="Who is told when the run has failed or succeeded, or waits for somebody's answer.",
+        examples=[[{"type": "command", "on": "failure", "command": ["notify-send", "${notice.title}"]}]],
     )
     queue: Name | None = Field(None, description="Queue for runs in the background.", examples=["default"])
     priority: int | None = Field(
