@@ -117,12 +117,16 @@ DATA = {
     "20261121_007": "INSERT INTO fetch_documents"
     " (id, document_id, workflow_id, engine, status, extractions, created_at, updated_at)"
     " VALUES ('doc-1', 'doc-1', 'r', 'http', 'FETCHED', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "20261121_008": "INSERT INTO kurt_schedules (name, id, workflow, declared, cron, timezone, catch_up, overlap,"
+    " inputs, due_at, created_at, updated_at) VALUES ('daily', 's1', 'workflows/daily.yaml', true, '0 7 * * *', 'UTC',"
+    " false, 'skip', '{}', 1795000000000, 1794900000000, 1794900000000)",
 }
 """A row for each revision, written when the database has just that revision."""
 
 OURS = {
     *("kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"),
     *("content_passages", "content_vectors", "map_documents", "map_sources", "fetch_documents"),
+    *("kurt_schedules", "kurt_schedule_ticks", "kurt_run_slots"),
 }
 """All of Kurt's own tables."""
 
