@@ -1,0 +1,255 @@
+"""DSPy's modules for a step: made from a signature, filled with a saved program, called, and read."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from kurt.engine.suggestions import listing
+from kurt.errors import StepError
+
+if TYPE_CHECKING:
+    from kurt.engine.signatures.shapes import Shape, ShapeField
+    from kurt.types import Json, JsonObject
+
+Module = Literal["predict", "chain_of_thought", "react"]
+"""DSPy's modules that a step may use."""
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "predict": (),
+    "chain_of_thought": ("predict",),
+    "react": ("react", "extract.predict"),
+}
+"""The parts of each module under which a saved program keeps what was learned; a `predict` keeps it at the top."""
+
+ADDED: Mapping[str, tuple[str, ...]] = {
+    "predict": (),
+    "chain_of_thought": ("reasoning",),
+    "react": ("reasoning", "trajectory"),
+}
+"""Outputs that each module adds to those of the signature."""
+
+_LEARNED = ("demos", "signature")
+_SAVED = ("traces", "train", "demos", "signature")
+
+
+def signature_of(library: Any, shape: Shape) -> Any:
+    """The class of a signature that stands in a file.
+
+    Args:
+        library: DSPy.
+        shape: the signature.
+    """
+    fields: dict[str, Any] = {}
+    for make, group in ((library.InputField, shape.inputs), (library.OutputField, shape.outputs)):
+        for name, field in group.items():
+            fields[name] = (field.type, _field(make, field))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a field such as `json` hides a method that nobody calls here
+        return library.Signature(fields, shape.prompt)
+
+
+def _field(make: Callable[..., Any], field: ShapeField) -> Any:
+    return make() if field.description is None else make(desc=field.description)
+
+
+def make_module(
+    library: Any, module: str, signature: Any, *, tools: Sequence[Any] = (), max_iterations: int = 20
+) -> Any:
+    """The module of a step.
+
+    Args:
+        library: DSPy.
+        module: which one; see `Module`.
+        signature: the class of the signature.
+        tools: `dspy.Tool` objects, for `react`.
+        max_iterations: how often `react` may use a tool.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        if module == "react":
+            return library.ReAct(signature, tools=list(tools), max_iters=max_iterations)
+        return (
+            library.ChainOfThought(signature) if module == "chain_of_thought" else library.Predict(signature)
+        )
+
+
+def load_program(made: Any, module: str, file: Path, shown: str) -> str | None:
+    """Fill a module with a program that was saved as JSON; the model for which it was made, where the file tells it.
+
+    Only what was learned is taken: examples and instructions. The file's model is not, as it would bring an address of its
+    own; nothing in the file is run.
+
+    Args:
+        made: the module.
+        module: which one it is.
+        file: the saved program.
+        shown: its name for messages.
+
+    Raises:
+        StepError: the file is not there, is no saved program, or belongs to another module or signature.
+    """
+    states = read_program(file, module, shown)
+    named = dict(made.named_parameters())
+    predictors = [named["self"]] if module == "predict" else [named[part] for part in PARTS[module]]
+    models: list[str] = []
+    for predictor, state in zip(predictors, states, strict=True):
+        saved = state["signature"].get("fields")
+        if not isinstance(saved, list) or len(saved) != len(predictor.signature.fields):
+            raise StepError(
+                f"the program {shown} was saved for another signature: it has {len(saved or ())} fields, this one has "
+                f"{len(predictor.signature.fields)} ({', '.join(predictor.signature.fields)})",
+                type="ProgramMismatch",
+                hint="give the signature with which the program was made, or save the program again",
+            )
+        if isinstance(state.get("lm"), dict):
+            models.append(str(state["lm"].get("model")))
+        kept = {key: value for key, value in state.items() if key in _SAVED}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as above
+            predictor.load_state({**kept, "lm": None})
+    return models[0] if models else None
+
+
+def read_program(file: Path, module: str, shown: str) -> list[JsonObject]:
+    """What a saved program holds for each part of a module.
+
+    Raises:
+        StepError: as `load_program`.
+    """
+    try:
+        value: Json = json.loads(file.read_bytes())
+    except OSError as error:
+        raise StepError(
+            f"the program {shown} cannot be read: {error.strerror or error}",
+            type="ProgramNotFound",
+            hint="paths start at the project's root",
+        ) from None
+    except ValueError:
+        raise StepError(
+            f"the program {shown} is not JSON",
+            type="ProgramMismatch",
+            hint=f'write it by `save("{file.name}")`',
+        ) from None
+    if not isinstance(value, dict):
+        raise _no_program(shown)
+    states = [value] if module == "predict" else [value.get(part) for part in PARTS[module]]
+    if not all(isinstance(state, dict) and all(key in state for key in _LEARNED) for state in states):
+        other = module_of(value)
+        if other is not None and other != module:
+            raise StepError(
+                f"the program {shown} was saved from a module of the kind `{other}`, and the step's is `{module}`",
+                type="ProgramMismatch",
+                hint=f"write `module: {other}`",
+            )
+        raise _no_program(shown)
+    if not all(isinstance(state["signature"], dict) for state in states if isinstance(state, dict)):
+        raise _no_program(shown)
+    return [state for state in states if isinstance(state, dict)]
+
+
+def module_of(program: JsonObject) -> str | None:
+    """The module from which a program was saved, None for one that a step cannot use."""
+    if all(key in program for key in _LEARNED):
+        return "predict"
+    return next(
+        (name for name, parts in PARTS.items() if parts and all(part in program for part in parts)), None
+    )
+
+
+def _no_program(shown: str) -> StepError:
+    return StepError(
+        f"{shown} is no program that a step can use",
+        type="ProgramMismatch",
+        hint='save a Predict, ChainOfThought or ReAct: `program.save("program.json")`',
+    )
+
+
+def check_inputs(signature: Any, given: JsonObject) -> dict[str, Any]:
+    """The values of a signature's inputs as their types want them.
+
+    Raises:
+        StepError: one is missing, unknown, or of another type (`FieldError`).
+    """
+    fields: Mapping[str, Any] = signature.input_fields
+    unknown = [name for name in given if name not in fields]
+    missing = [name for name, field in fields.items() if name not in given and _is_required(field)]
+    if unknown or missing:
+        what = f"has no input {unknown[0]!r}" if unknown else f"needs the input {missing[0]!r}"
+        raise StepError(
+            f"the signature {what}",
+            type="FieldError",
+            hint=f"its inputs are {listing(fields)}: correct `inputs`",
+        )
+    return {name: _fitting(name, fields[name].annotation, value) for name, value in given.items()}
+
+
+def _is_required(field: Any) -> bool:
+    if not field.is_required():
+        return False
+    try:
+        TypeAdapter(field.annotation).validate_python(None, strict=True)
+    except ValidationError:
+        return True
+    return False
+
+
+def _fitting(name: str, annotation: Any, value: Any) -> Any:
+    if annotation is str:
+        return value  # DSPy shows the model whatever it is as text
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in ("inputs", name, *first["loc"]))
+        raise StepError(
+            f"`{place}` does not fit the signature: {first['msg']}",
+            type="FieldError",
+            hint="correct the value, or the field's type",
+        ) from None
+
+
+async def call_module(made: Any, inputs: dict[str, Any]) -> Any:
+    """Call a module.
+
+    Raises:
+        Exception: whatever DSPy raises.
+    """
+    call: Callable[..., Awaitable[Any]] = made.acall
+    return await call(**inputs)
+
+
+def value_of(prediction: Any, signature: Any, module: str) -> JsonObject:
+    """The outputs of a call as JSON: those of the signature, and those that the module adds."""
+    stored: Mapping[str, Any] = prediction._store  # noqa: SLF001 - its attributes are hidden by outputs of their names
+    value: JsonObject = {}
+    if module != "predict" and "reasoning" in stored:
+        value["reasoning"] = to_jsonable_python(stored["reasoning"])
+    for name in signature.output_fields:
+        value[name] = to_jsonable_python(stored.get(name))
+    if module == "react":
+        value["trajectory"] = steps_of(stored.get("trajectory") or {})
+    return value
+
+
+def steps_of(trajectory: Mapping[str, Any]) -> list[JsonObject]:
+    """What an agent has thought and done, one object for each use of a tool."""
+    numbers = [key.removeprefix("thought_") for key in trajectory if key.startswith("thought_")]
+    return [
+        {
+            key: to_jsonable_python(trajectory.get(f"{part}_{number}"))
+            for key, part in (
+                ("thought", "thought"),
+                ("tool", "tool_name"),
+                ("args", "tool_args"),
+                ("observation", "observation"),
+            )
+        }
+        for number in numbers
+    ]
