@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -218,13 +217,6 @@ def test_private_addresses_are_not_given_to_services(
         result = run_here(tmp_project, {"url": "http://10.0.0.1/secret", "engine": "jina", **PLAIN})
     assert "not a public address" in result["error"]
     assert SEEN == []
-
-
-def test_a_browser_needs_its_library(tmp_project: Path) -> None:
-    if find_spec("playwright") is not None:
-        pytest.skip("playwright is installed")
-    result = run_here(tmp_project, {"url": "https://tea.example/", "engine": "playwright", **PLAIN})
-    assert "kurt[js]" in result["error"]
 
 
 def run_here(project: Path, config: dict[str, Any]) -> dict[str, Any]:

@@ -44,13 +44,16 @@ class HttpEngine:
 
     Args:
         config: limits and manners.
+
+    Attributes:
+        client: sends the requests.
     """
 
     name = "http"
 
     def __init__(self, config: FetchConfig) -> None:
-        self._client = web_client(config)
-        self._rules = RobotsCache(self._client) if config.respect_robots else None
+        self.client = web_client(config)
+        self._rules = RobotsCache(self.client) if config.respect_robots else None
 
     async def bring(self, target: Target) -> Brought:
         """Ask for a page, or for what has become of it.
@@ -59,29 +62,46 @@ class HttpEngine:
             WebError: it cannot be had.
             DataError: it is nothing that has a text.
         """
-        reply = await self._client.get(
+        return brought(await self.reply(target))
+
+    async def reply(self, target: Target) -> Reply:
+        """What a page is answered with, if its site lets us ask.
+
+        Raises:
+            WebError: there was no answer that may be used.
+        """
+        return await self.client.get(
             target.uri, etag=target.etag, last_modified=target.last_modified, rules=self._rules
-        )
-        if reply.not_modified:
-            return Brought(unchanged=True, url=reply.url, http_status=304)
-        if reply.gone:
-            return Brought(
-                gone=f"the server answered with {reply.status}", url=reply.url, http_status=reply.status
-            )
-        reply.check()
-        return Brought(
-            body=reply.body,
-            kind=kind_of(reply),
-            charset=reply.charset,
-            url=reply.url,
-            http_status=reply.status,
-            etag=reply.etag,
-            last_modified=reply.last_modified,
         )
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self.client.close()
+
+
+def brought(reply: Reply) -> Brought:
+    """What an answer brings.
+
+    Raises:
+        WebError: it is an error of the server's.
+        DataError: it is nothing that has a text.
+    """
+    if reply.not_modified:
+        return Brought(unchanged=True, url=reply.url, http_status=304)
+    if reply.gone:
+        return Brought(
+            gone=f"the server answered with {reply.status}", url=reply.url, http_status=reply.status
+        )
+    reply.check()
+    return Brought(
+        body=reply.body,
+        kind=kind_of(reply),
+        charset=reply.charset,
+        url=reply.url,
+        http_status=reply.status,
+        etag=reply.etag,
+        last_modified=reply.last_modified,
+    )
 
 
 def kind_of(reply: Reply) -> str:
