@@ -69,6 +69,23 @@ class StepContext:
     emit_stream: Callable[[str, Json], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a step's fields.
+
+    Attributes:
+        message: what it is.
+        hint: what to write.
+        place: where in the step, such as `("inputs", "question")`; as far as the file has it.
+        is_key: the key itself is wrong, not its value.
+    """
+
+    message: str
+    hint: str
+    place: tuple[str | int, ...] = ()
+    is_key: bool = False
+
+
 class StepKind(ABC):
     """A kind of step. Subclass it, set `type` and `Model`, write `execute`.
 
@@ -88,6 +105,14 @@ class StepKind(ABC):
 
         Called when a file is validated, before any reference is replaced: the place for what the model cannot
         see any more when values have been put in.
+        """
+        return []
+
+    @classmethod
+    def check_project(cls, spec: Mapping[str, Any], root: Path) -> list[Finding]:  # noqa: ARG003 - as above
+        """The same for a kind that looks into the project's files, each fault with its place; `root` is the project's.
+
+        It must not run what it finds there: files are checked before anybody has decided to run them.
         """
         return []
 

@@ -22,6 +22,7 @@ FOLDER = "steps"
 
 BUILT_IN: Mapping[str, str] = {
     "cli": "kurt.engine.steps.cli:CliKind",
+    "dspy": "kurt.engine.steps.dspy:DspyKind",
     "run": "kurt.engine.steps.run:RunKind",
     "script": "kurt.engine.steps.script:ScriptKind",
     "python": "kurt.engine.steps.python:PythonKind",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from kurt.testing.dspy_answers import dspy_answer
 from kurt.testing.faults import Fault
 from kurt.llm.shapes import shaped
 
@@ -71,7 +72,7 @@ class Interface:
         schema = _schema(self, body)
         prompt = self.prompt(body)
         if said is None:
-            made = answerer(prompt, schema) if answerer else shaped(schema) if schema else _PLAIN
+            made = answerer(prompt, schema) if answerer else shaped(schema) if schema else _text_answer(body)
             said = made if isinstance(made, str) else json.dumps(made)
         writer = _messages_answer if self.name == "messages" else _chat_answer
         return writer(body, said, reason)
@@ -129,6 +130,10 @@ def _schema(interface: Interface, body: JsonObject) -> JsonObject | None:
     if "output_config" in body:
         return body["output_config"]["format"]["schema"]
     return body["tools"][0]["input_schema"] if body.get("tools") else None
+
+
+def _text_answer(body: JsonObject) -> str:
+    return dspy_answer(body) or _PLAIN
 
 
 def _is_closed(value: Json) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kurt.engine.kinds import KindInfo
@@ -17,8 +18,17 @@ _LATER_KINDS = frozenset({"dspy", "llm", "embed", "approval"})
 _QUOTED_KEY = re.compile(r"`([^`]+)`")
 
 
-def check_kinds(report: Report, draft: Draft, kinds: Mapping[str, KindInfo]) -> dict[str, KindInfo]:
-    """Check the type and the own fields of every step; the kinds that the file uses."""
+def check_kinds(
+    report: Report, draft: Draft, kinds: Mapping[str, KindInfo], root: Path
+) -> dict[str, KindInfo]:
+    """Check the type and the own fields of every step; the kinds that the file uses.
+
+    Args:
+        report: takes the faults.
+        draft: the file.
+        kinds: step kinds by type.
+        root: the project's root.
+    """
     found: dict[str, KindInfo | None] = {}
     for step in draft.walk():
         if step.type == "" or step.type in BLOCK_KINDS:
@@ -27,7 +37,7 @@ def check_kinds(report: Report, draft: Draft, kinds: Mapping[str, KindInfo]) -> 
             found[step.type] = _find(report, step, kinds)
         info = found[step.type]
         if info is not None:
-            _check_fields(report, step, info)
+            _check_fields(report, step, info, root)
         elif step.type not in kinds_or_none(kinds):
             _unknown(report, step, kinds_or_none(kinds))
     return {kind: info for kind, info in found.items() if info is not None}
@@ -69,7 +79,7 @@ def _unknown(report: Report, step: DraftStep, known: list[str]) -> None:
     )
 
 
-def _check_fields(report: Report, step: DraftStep, info: KindInfo) -> None:
+def _check_fields(report: Report, step: DraftStep, info: KindInfo, root: Path) -> None:
     spec: dict[str, Any] = step.value["spec"]
     model, where = info.kind.Model, f"a `{step.type}` step"
     report.check_model(model, spec, Origin(step.path, where, also=STEP_KEYS), deferred=True)
@@ -77,6 +87,20 @@ def _check_fields(report: Report, step: DraftStep, info: KindInfo) -> None:
         what, _, remedy = message.partition(". ")
         hint = remedy[:1].lower() + remedy[1:]  # as all hints are written
         report.add(_named_place(step, message), what, hint or "change the field")
+    for found in info.kind.check_project(spec, root):
+        part = _known_part(step.value["spec"], found.place)
+        place = step.place("type") if found.place == ("type",) else (*step.path, *part)
+        report.add(place, found.message, found.hint, key=found.is_key and part == found.place)
+
+
+def _known_part(spec: Any, place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """As much of a place as the file has."""
+    for count, part in enumerate(place):
+        try:
+            spec = spec[part]
+        except (KeyError, IndexError, TypeError):
+            return place[:count]
+    return place
 
 
 def _named_place(step: DraftStep, message: str) -> tuple[str | int, ...]:

@@ -153,7 +153,7 @@ class _Loader:
             check_inputs(report, draft)
             check_policies(report, draft)
             check_order(report, draft)
-            ScopeCheck(report, draft, check_kinds(report, draft, self._kinds)).run()
+            ScopeCheck(report, draft, check_kinds(report, draft, self._kinds, self._root)).run()
             if draft.value.get("notify"):
                 check_notify(report, draft.value["notify"], notifiers(self._root))
             self._inputs[name] = draft.value["inputs"]

@@ -144,6 +144,6 @@ class DspyKind(StepKind):
                 (`InvalidAnswer`).
             ModelError: a call failed.
         """
-        from kurt.engine.signatures.asking import Asking  # noqa: PLC0415 - a run without such steps does not load it
+        from kurt.engine.steps.dspy_asking import Asking  # noqa: PLC0415 - a run without such steps does not load it
 
         return await Asking(fields, context).value()

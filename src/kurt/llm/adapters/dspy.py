@@ -20,7 +20,7 @@ from kurt.llm.errors import ModelError, RefusedError
 from kurt.llm.types import Message, Request
 
 if TYPE_CHECKING:
-    from kurt.llm.types import Completer, Response
+    from kurt.llm.types import Completer, Response, Role
     from kurt.types import JsonObject
 
 INSTALL = "pip install 'kurt[dspy]'"
@@ -37,7 +37,7 @@ _ABOUT_LENGTH = (
     "prompt is too long",
     "too many tokens",
 )
-_ROLES = {"user": "user", "assistant": "assistant", "developer": "system"}
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "developer": "system"}
 _loading = threading.Lock()
 
 

@@ -148,7 +148,7 @@ class Asking:
             raise engine.failure
         return prediction
 
-    def _failure(self, library: Any, error: Exception) -> Exception:
+    def _failure(self, library: Any, error: Any) -> Exception:
         if isinstance(error, library.AdapterParseError):
             wanted = ", ".join(error.signature.output_fields)
             answer = str(error.lm_response or "")
