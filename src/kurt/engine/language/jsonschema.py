@@ -40,7 +40,8 @@ def workflow_schema(
     definitions.pop("WorkflowCall")
     root["properties"].update(_policies(root["properties"]))
     _restate(definitions)
-    definitions["NotifySpec"] = notify_schema(notifiers(None) if known_notifiers is None else known_notifiers)
+    told = notifiers(None) if known_notifiers is None else known_notifiers
+    definitions["NotifySpec"] = notify_schema(told, _referable)
     definitions["WorkflowStep"] = _step(own_step["properties"], kinds, definitions)
     root["properties"]["steps"]["minItems"] = 1
     schema = {

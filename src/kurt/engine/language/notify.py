@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -118,12 +118,17 @@ def _find(
     return None
 
 
-def notify_schema(known: Mapping[str, NotifierInfo]) -> JsonObject:
-    """The JSON Schema of one notification."""
+def notify_schema(known: Mapping[str, NotifierInfo], referable: Callable[[Any], Any]) -> JsonObject:
+    """The JSON Schema of one notification.
+
+    Args:
+        known: the notifiers by type.
+        referable: allows references where a schema wants a value of another type.
+    """
     common = NotifySpec.model_json_schema()["properties"]
     common.pop("spec")
     common["type"] = {**common["type"], "anyOf": [{"enum": sorted(known)}, {"type": "string"}]}
-    branches = [_branch(name, known[name]) for name in sorted(known)]
+    branches = [_branch(name, known[name], referable) for name in sorted(known)]
     others = {"properties": {"type": {"not": {"enum": sorted(known)}}}}
     return {
         "description": "Who is told of a run.",
@@ -136,10 +141,11 @@ def notify_schema(known: Mapping[str, NotifierInfo]) -> JsonObject:
     }
 
 
-def _branch(name: str, info: NotifierInfo) -> JsonObject:
+def _branch(name: str, info: NotifierInfo, referable: Callable[[Any], Any]) -> JsonObject:
     fields = info.notifier.Model.model_json_schema()
     properties = {
-        key: {"description": f"Field `{key}`.", **field} for key, field in fields["properties"].items()
+        key: {"description": f"Field `{key}`.", **referable(field)}
+        for key, field in fields["properties"].items()
     }
     return {
         "if": {"properties": {"type": {"const": name}}, "required": ["type"]},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from kurt.engine.kinds import Fields, StepContext
 from kurt.types import JsonObject
@@ -23,7 +23,13 @@ def split_words(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
-Words = Annotated[list[str], BeforeValidator(split_words)]
+Words = Annotated[
+    list[str],
+    BeforeValidator(split_words),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "string"}]}
+    ),
+]
 """Texts; in settings one text with commas between them."""
 
 Events = Annotated[list[Event], BeforeValidator(split_words)]
