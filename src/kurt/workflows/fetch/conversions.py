@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from kurt.content.markdown import clean, first_heading, front_matter
-from kurt.errors import DataError, UsageError
+from kurt.errors import DataError
 
 _LONGEST = 500
 
@@ -101,20 +101,10 @@ def _pdf(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _docx(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
-    del payload
-    try:
-        import mammoth  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - an extra
-    except ImportError:
-        raise UsageError(
-            "Word files need a library that is not installed", hint="pip install 'kurt[office]'"
-        ) from None
-    import io  # noqa: PLC0415 - as above
+    from kurt.workflows.fetch.docx import read_docx  # noqa: PLC0415 - see above
 
-    import html_to_markdown  # noqa: PLC0415 - as above
-
-    html = str(mammoth.convert_to_html(io.BytesIO(data)).value)
-    markdown = clean(html_to_markdown.convert(html).content or "")
-    return {"markdown": markdown, "title": first_heading(markdown)}
+    found = read_docx(data, payload["url"])
+    return {name: value if name == "markdown" else _line(value) for name, value in found.items()}
 
 
 def _line(value: Any) -> str | None:

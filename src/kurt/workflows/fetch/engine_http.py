@@ -22,6 +22,7 @@ _KINDS = {
     "text/markdown": "markdown",
     "text/x-markdown": "markdown",
     "text/plain": "text",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
 }
 _ANYTHING = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 _MARKDOWN_ENDINGS = (".md", ".mdx", ".markdown")
@@ -114,14 +115,20 @@ def kind_of(reply: Reply) -> str:
     if reply.content_type in _ANYTHING:
         if head.startswith(b"%PDF-"):
             return "pdf"
+        if head.startswith(b"PK\x03\x04") and _path(reply).endswith(".docx"):
+            return "docx"
         if head[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
             return "html"
-        if reply.content_type == "text/plain" and reply.url.partition("?")[0].endswith(_MARKDOWN_ENDINGS):
+        if reply.content_type == "text/plain" and _path(reply).endswith(_MARKDOWN_ENDINGS):
             return "markdown"
     kind = _KINDS.get(reply.content_type)
     if kind is None:
         raise DataError(
             f"the server sent {reply.content_type or 'something that it does not name'}, which has no text to read",
-            hint="fetch reads HTML, PDF, Markdown and plain text",
+            hint="fetch reads HTML, PDF, Word, Markdown and plain text",
         )
     return kind
+
+
+def _path(reply: Reply) -> str:
+    return reply.url.partition("?")[0].lower()
