@@ -29,7 +29,7 @@ steps:
   - name: last
     type: run
     command: echo ${limit}
-    cache: {ttl: 7d}
+    cach: {ttl: 7d}
 outputs: {pages: "${lmit}"}
 """
 
@@ -86,7 +86,56 @@ def step(fields: str) -> str:
         (step("type: dspy, signature: X"), (3, 21), "`dspy` is not available in this version", "steps/"),
         (step("type: shell, command: x"), (3, 21), "unknown step kind 'shell'", "`run`"),
         (step("type: cli, command: x, wen: true"), (3, 38), "unknown key `wen` in a `cli` step", "`when`"),
-        (step("type: cli, command: x, budget: 5"), (3, 38), "`budget` is not available", "later release"),
+        (
+            step("type: cli, command: x, budget: {usd: 5}"),
+            (3, 38),
+            "`budget` has no meaning for a `cli`",
+            "remove it",
+        ),
+        (step("type: llm, prompt: x, budget: 5"), (3, 45), "`budget` must be a valid dictionary", "usd"),
+        (
+            step("type: llm, prompt: x, budget: {}"),
+            (3, 45),
+            "`budget` has no limit",
+            "write `usd`, `tokens` or both",
+        ),
+        (step("type: cli, command: x, cache: soon"), (3, 45), "'soon' is not a duration", "write"),
+        (
+            step("type: foreach, foreach: {items: [1]}, cache: 1d, steps: [{type: cli, command: x}]"),
+            (3, 53),
+            "`cache` has no meaning for a `foreach` block",
+            "on the steps",
+        ),
+        (step("type: llm"), (3, 5), "`prompt` is missing in a `llm` step", "add, for example"),
+        (
+            step("type: llm, prompt: x, schema: {title: string}"),
+            (3, 45),
+            "none of the keys of a JSON Schema",
+            "properties",
+        ),
+        (step("type: llm, prompt: x, schema: {type: objekt}"), (3, 45), "is not a JSON Schema", "properties"),
+        (
+            step("type: llm, prompt: x, schema: 5 things"),
+            (3, 45),
+            "neither a JSON Schema nor module:Class",
+            "JSON Schema",
+        ),
+        (step("type: llm, prompt: x, concurrency: 5"), (3, 50), "has no `items`", "add `items`"),
+        (
+            step("type: llm, prompt: x, items: pages"),
+            (3, 44),
+            "`items` must be a list or a reference",
+            "${pages}",
+        ),
+        (step("type: llm, prompt: '${item}'"), (3, 34), "unknown name `item`", None),
+        (step("type: llm, prompt: '${page}', items: [1]"), (3, 34), "unknown name `page`", None),
+        (
+            step("type: llm, prompt: x, items: [1], schema: {properties: {status: {}}}"),
+            (3, 57),
+            "the field `status` of `schema`",
+            "prefix",
+        ),
+        (step("type: embed"), (3, 5), "needs `text` or `items`", "add `text:`"),
         (step("type: cli, command: x, when: 1 +"), (3, 44), "not an expression", "for example"),
         (
             step("type: cli, command: x, when: [1]"),

@@ -104,7 +104,7 @@ def test_what_is_valid(text: str) -> None:
         "steps: [{type: cli, command: x, retry: {max_attempts: 0}}]\n",
         "steps: [{type: cli, command: x, retry: {maxattempts: 2}}]\n",
         "steps: [{type: cli, command: x, on_error: explode}]\n",
-        "steps: [{type: cli, command: x, cache: {ttl: 5}}]\n",
+        "steps: [{type: cli, command: x, cache: [7d]}]\n",
         "steps: [{wait: {for: 1s}, limits: {cpu: 2s}}]\n",
         "steps: [{foreach: {itms: 1}, steps: [{wait: {for: 1s}}]}]\n",
         "steps: [{foreach: {items: text}, steps: [{wait: {for: 1s}}]}]\n",

@@ -9,11 +9,13 @@ replay), the rate limits, the budgets, the prices and, if asked for, the cache o
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kurt.core.calling import Retry, policy_of
 from kurt.core.row_traces import Labels, RowTraces, StepPlace, place_here
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from kurt.config import Settings
     from kurt.llm.budget import Budget, Ledger, Ledgers
     from kurt.llm.cache import ResponseCache
+    from kurt.llm.embeddings import Embedder
+    from kurt.llm.limits import Limiter
     from kurt.llm.prices import PriceList
-    from kurt.llm.types import Completer
+    from kurt.llm.types import Completer, EmbedRequest, EmbedResponse
     from kurt.runtime.step_batch import StepBatch
     from kurt.types import JsonObject
 
@@ -55,8 +59,9 @@ class Terms:
     """On what terms models are called.
 
     Attributes:
-        step: the name under which the calls are traced, and whose settings hold: `<MODULE>.<STEP>.LLM_MODEL`.
+        step: the name under which the calls are traced and counted.
         module: the workflow whose settings hold.
+        setting: the step whose settings hold, `<MODULE>.<STEP>.LLM_MODEL`; by default that of the name.
         model: `provider/model` where a request names none; by default what the settings say.
         budgets: what may be spent; each of them is kept. The settings add theirs for a scope of which none is given.
         retry: how often a failed call is repeated: a `RetryPolicy` or a number of attempts; five attempts by default.
@@ -68,6 +73,7 @@ class Terms:
 
     step: str
     module: str | None = None
+    setting: str | None = None
     model: str | None = None
     budgets: Sequence[Held] = ()
     retry: Retry = None
@@ -75,6 +81,11 @@ class Terms:
     completer: Completer | None = None
     settings: Settings | None = None
     mask: Callable[[str], str] | None = None
+
+    @property
+    def settings_of(self) -> str:
+        """The step whose settings hold."""
+        return self.setting or self.step
 
 
 @dataclass(slots=True)
@@ -107,10 +118,15 @@ class Calls:
         Raises:
             ConfigError: none is set.
         """
-        from kurt.llm.providers import require_model  # noqa: PLC0415 - beside its use
+        from kurt.llm.providers import chosen_model, require_model  # noqa: PLC0415 - beside its use
 
         terms = self.terms
-        return require_model(self.settings, terms.model, module=terms.module, step=terms.step)
+        pretended = _name_for(self.completer)
+        if pretended is not None:  # who makes answers up needs no model
+            return pretended(
+                chosen_model(self.settings, terms.model, module=terms.module, step=terms.settings_of)
+            )
+        return require_model(self.settings, terms.model, module=terms.module, step=terms.settings_of)
 
     def request(
         self,
@@ -158,7 +174,7 @@ class Calls:
             schema,
             completer=self.completer,
             retry=policy_of(terms.retry),
-            limiter=limiter_of(self.settings, request.model, None, module=terms.module, step=terms.step),
+            limiter=self._limiter(request.model),
             ledger=self.ledger,
             cache=self.cache,
             prices=self.prices,
@@ -171,6 +187,92 @@ class Calls:
             await flush()  # the run may be over a moment later
         return answer
 
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        dimensions: int | None = None,
+        seconds: float | None = None,
+        row: int | None = None,
+    ) -> EmbedResponse:
+        """Turn texts into vectors, in one call; lexical ones where no model is set.
+
+        Args:
+            texts: the texts.
+            dimensions: length of the vectors, where the model lets one choose.
+            seconds: time limit of the call.
+            row: as for `ask`.
+
+        Raises:
+            ModelError: the last failure.
+            ConfigError: there is an address but no model, or nobody knows the provider.
+            CredentialsError: the model's key is missing.
+        """
+        from kurt.llm.errors import ModelError  # noqa: PLC0415 - beside its use
+        from kurt.llm.types import EmbedRequest  # noqa: PLC0415 - as above
+
+        place = next(self._rows) if row is None else row
+        embedder, model = self._embedder()
+        limit = {} if seconds is None else {"timeout": seconds}
+        request = EmbedRequest(model, tuple(texts), dimensions, **limit)
+        policy, failures = policy_of(self.terms.retry), 0
+        while True:
+            try:
+                return await self._made(place, embedder, request)
+            except ModelError as error:
+                failures += 1
+                delay = policy.delay(error, failures)
+                if delay is None:
+                    raise
+            await asyncio.sleep(delay)
+
+    async def _made(self, row: int, embedder: Embedder, request: EmbedRequest) -> EmbedResponse:
+        """One call for vectors."""
+        from kurt.llm.errors import ModelError  # noqa: PLC0415 - as above
+
+        if self.ledger is not None:
+            await self.ledger.admit()
+        number, started_at = self.traces.first_attempt(row), time.time()
+        prompt = f"{len(request.texts)} texts"
+        await self.traces.started(row, number, prompt, request.model)
+        try:
+            response = await embedder.embed(request)
+        except ModelError as error:
+            await self.traces.call_over(row, number, prompt, started_at, None, error, model=request.model)
+            raise
+        # Prices look at what both kinds of answers have: usage, model, provider, price.
+        cost = self.prices.cost_of(request.model, cast("Any", response))
+        if self.ledger is not None:
+            self.ledger.add(request.model, cost, response.usage)
+        await self.traces.call_over(
+            row, number, prompt, started_at, response, None, model=request.model, cost=cost
+        )
+        return response
+
+    def _embedder(self) -> tuple[Embedder, str]:
+        """What makes vectors, and the name of its model."""
+        from kurt.core.embeddings import replacement  # noqa: PLC0415 - few runs make vectors
+        from kurt.llm.embeddings import LEXICAL_MODEL, embedder_for  # noqa: PLC0415 - as above
+
+        terms = self.terms
+        if (stand_in := replacement()) is not None:
+            return _StandIn(stand_in), LEXICAL_MODEL
+        pretended: Callable[[], Embedder] | None = getattr(self.completer, "embedder", None)
+        named = _name_for(self.completer)
+        if pretended is not None and named is not None:
+            return pretended(), named(self.model_of_vectors)
+        return embedder_for(self.settings, terms.model, module=terms.module, step=terms.settings_of)
+
+    @property
+    def model_of_vectors(self) -> str | None:
+        """The model that makes vectors, None for lexical ones."""
+        from kurt.llm.providers import chosen_model  # noqa: PLC0415 - beside its use
+
+        terms = self.terms
+        return chosen_model(
+            self.settings, terms.model, module=terms.module, step=terms.settings_of, kind="EMBEDDING"
+        )
+
     async def complete(self, request: Request) -> Response:
         """The same for those who want the answer as it came: a `Completer`.
 
@@ -182,8 +284,31 @@ class Calls:
         assert response is not None  # noqa: S101 - a call without an answer raises
         return response
 
+    def _limiter(self, model: str) -> Limiter | None:
+        if _name_for(self.completer) is not None:
+            return None
+        return limiter_of(self.settings, model, None, module=self.terms.module, step=self.terms.settings_of)
+
     async def _started(self, row: int, prompt: str, model: str, number: int) -> None:
         await self.traces.started(row, number, prompt, model)
+
+
+class _StandIn:
+    """Makes vectors by a function, as an `Embedder`; for tests."""
+
+    def __init__(self, vectors: Callable[[Sequence[str]], list[list[float]]]) -> None:
+        self._vectors = vectors
+
+    async def embed(self, request: EmbedRequest) -> EmbedResponse:
+        """Turn texts into vectors, at no cost."""
+        from kurt.llm.types import EmbedResponse, Usage  # noqa: PLC0415 - beside their use
+
+        return EmbedResponse(self._vectors(request.texts), Usage(0, 0), "mock", "mock", raw_cost=0.0)
+
+
+def _name_for(completer: Completer) -> Callable[[str | None], str] | None:
+    """How a completer that only makes answers up names the model that would have been asked; None for any other."""
+    return getattr(completer, "model", None)
 
 
 async def calls_here(terms: Terms, *, batch: StepBatch | None = None) -> Calls:
@@ -201,7 +326,7 @@ async def calls_here(terms: Terms, *, batch: StepBatch | None = None) -> Calls:
     where: StepBatch | StepPlace | None = batch or place_here()
     traces = RowTraces(terms.step, where, Labels(), mask=terms.mask)
     await traces.prepare()
-    completer = terms.completer or client_for_loop(settings, module=terms.module, step=terms.step)
+    completer = terms.completer or client_for_loop(settings, module=terms.module, step=terms.settings_of)
     return Calls(
         terms,
         settings,
@@ -223,7 +348,7 @@ async def ledger_here(terms: Terms, settings: Settings, traces: RowTraces) -> Le
     from kurt.llm.budget import Budget, Ledger, Ledgers  # noqa: PLC0415 - as above
 
     held = list(terms.budgets)
-    own = Budget.from_settings(settings, module=terms.module, step=terms.step)
+    own = Budget.from_settings(settings, module=terms.module, step=terms.settings_of)
     if own is not None and traces.on and all(one.budget.scope != own.scope for one in held):
         held.append(Held(own))
     if not held:

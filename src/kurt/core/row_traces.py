@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kurt.core.answers import Metrics
     from kurt.core.hooks import StepHooks
     from kurt.core.tracing import TraceWriter
-    from kurt.llm.types import Attempt, EmbedResponse
+    from kurt.llm.types import Attempt, Cost, EmbedResponse
     from kurt.runtime.step_batch import StepBatch
     from kurt.types import JsonObject
 
@@ -181,7 +181,7 @@ class RowTraces:
         self._made[row] = attempt.number
         await self._writer.finished(self._masked(row_of(attempt, **self.place, row=row)))
 
-    async def call_over(
+    async def call_over(  # noqa: PLR0913 - what is known of one call
         self,
         row: int,
         number: int,
@@ -189,6 +189,9 @@ class RowTraces:
         started_at: float,
         response: EmbedResponse | None,
         error: Exception | None,
+        *,
+        model: str | None = None,
+        cost: Cost | None = None,
     ) -> None:
         """A call that makes vectors is over."""
         if self._writer is None:
@@ -196,8 +199,9 @@ class RowTraces:
 
         ended_at = time.time()
         facts: dict[str, Any] = {
+            "operation": "embeddings",
             "state": "succeeded" if error is None else "failed",
-            **_vector_facts(response, None),
+            **_vector_facts(response, model, cost),
             "latency_ms": (ended_at - started_at) * 1000,
             "started_at": started_at,
             "ended_at": ended_at,
@@ -242,14 +246,18 @@ class RowTraces:
         await self._writer.finished(self._row(row, number, prompt, **facts))
 
 
-def _vector_facts(response: EmbedResponse | None, model: str | None) -> dict[str, Any]:
+def _vector_facts(
+    response: EmbedResponse | None, model: str | None, cost: Cost | None = None
+) -> dict[str, Any]:
     """What an answer with vectors consumed."""
     if response is None:
         return {"request_model": model}
     from kurt.llm.prices import DEFAULT_PRICES  # noqa: PLC0415 - only who is in a workflow has traces
 
     # Prices look at what both kinds of answers have: usage, model, provider, price.
-    cost = DEFAULT_PRICES.cost_of(model or f"{response.provider}/{response.model}", cast("Any", response))
+    cost = cost or DEFAULT_PRICES.cost_of(
+        model or f"{response.provider}/{response.model}", cast("Any", response)
+    )
     return {
         "provider": response.provider,
         "request_model": model,

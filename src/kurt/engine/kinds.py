@@ -7,20 +7,51 @@ A kind is one class. Built-in kinds and those of third parties register through 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from kurt.errors import UsageError
 from kurt.types import Json
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from kurt.core.calling import Retry
+    from kurt.core.completion import Calls
 
 
 class Fields(BaseModel):
     """Base of a kind's own fields; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class OpenCalls(Protocol):
+    """Opens calls of models for a step."""
+
+    def __call__(
+        self, *, model: str | None = None, retry: Retry = None, cache: bool | timedelta | None = None
+    ) -> Awaitable[Calls]:
+        """Open them.
+
+        Args:
+            model: `provider/model` where a request names none; by default what the settings say.
+            retry: how often a failed call is repeated; by default five times, and once where the step has `retry`.
+            cache: use answers that were paid before to exactly the same request.
+        """
+        ...
+
+
+def _no_models(
+    *, model: str | None = None, retry: Retry = None, cache: bool | timedelta | None = None
+) -> Awaitable[Calls]:
+    """Where there is no run, there are no models."""
+    del model, retry, cache
+    raise UsageError("models are called in runs only", hint="run a workflow file that has the step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +85,8 @@ class StepContext:
         log_file: the run's log, for child processes that append to it themselves.
         emit_event: sets an event of the run: `emit_event(key, value)`.
         emit_stream: appends to a stream of the run: `emit_stream(key, value)`.
+        models: opens calls of models under the step's budgets, limits and settings, each of them traced:
+            `calls = await context.models(model=None, retry=None, cache=None)`, `await calls.ask(calls.request(...))`.
     """
 
     run_id: str
@@ -67,6 +100,11 @@ class StepContext:
     log_file: Path
     emit_event: Callable[[str, Json], None]
     emit_stream: Callable[[str, Json], None]
+    models: OpenCalls = _no_models
+
+
+class StepSkippedError(Exception):
+    """What a kind raises to have its step skipped: the value is null and the run goes on; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +131,15 @@ class StepKind(ABC):
         type: the word after `type:` in a file.
         Model: Pydantic model of the kind's own fields (subclass of `Fields`).
         verbatim: names of fields in which `${...}` is not substituted (code, expressions).
+        calls_models: it calls models, so that `budget` has a meaning for it.
+        row_fields: names of fields that are read anew for each row where the step works on rows.
     """
 
     type: ClassVar[str]
     Model: ClassVar[type[Fields]] = Fields
     verbatim: ClassVar[frozenset[str]] = frozenset()
+    calls_models: ClassVar[bool] = False
+    row_fields: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def check(cls, spec: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - for kinds that have something to check
@@ -115,6 +157,13 @@ class StepKind(ABC):
         It must not run what it finds there: files are checked before anybody has decided to run them.
         """
         return []
+
+    def cache_inputs(self, fields: Any, context: StepContext) -> Json:  # noqa: ARG002 - for kinds that look at more
+        """All that decides about the step's value, for `cache`: by default its fields with their values put in.
+
+        `fields` is an instance of `Model`. A kind that looks at anything else, such as a file, adds what it sees there.
+        """
+        return fields.model_dump(mode="json", by_alias=True)
 
     @abstractmethod
     def execute(self, fields: Any, context: StepContext) -> Any:

@@ -28,6 +28,8 @@ BUILT_IN: Mapping[str, str] = {
     "python": "kurt.engine.steps.python:PythonKind",
     "http": "kurt.engine.steps.http:HttpKind",
     "emit": "kurt.engine.steps.emit:EmitKind",
+    "llm": "kurt.engine.steps.llm:LlmKind",
+    "embed": "kurt.engine.steps.embed:EmbedKind",
 }
 """Kurt's own kinds by type, as the entry points of the distribution declare them."""
 

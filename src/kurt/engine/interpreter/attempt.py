@@ -15,8 +15,9 @@ from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter import mocks
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope
+from kurt.engine.interpreter.model_terms import opener
 from kurt.engine.interpreter.retrying import after_failure
-from kurt.engine.kinds import Limits, StepContext, StepKind
+from kurt.engine.kinds import Limits, StepContext, StepKind, StepSkippedError
 from kurt.errors import StepError, StepTimeoutError
 from kurt.runtime import durable, gate, serializer
 from kurt.runtime.mocked import VARIABLE
@@ -77,8 +78,17 @@ class Attempt:
             return await self._worked() if outcome is None else self._pretended(outcome)
         except durable.Cancelled:
             raise
+        except StepSkippedError as skipped:
+            return self._skipped(str(skipped))
         except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure, stored as such
             return self._failed(error)
+
+    def _skipped(self, reason: str) -> Envelope:
+        """The kind has nothing to do, or is not allowed to."""
+        progress = self.context.progress
+        progress.log.write("WARN", self.path, reason)
+        progress.step(self.path, SKIPPED, kind=self.step.type)
+        return Envelope(state=SKIPPED, kind=self.step.type, attempt=self.number, facts={"reason": reason})
 
     def _wanted(self) -> bool:
         condition = self.step.when
@@ -161,6 +171,7 @@ class Attempt:
             emit_stream=lambda key, value: durable.append_stream(
                 context.root_id, key, context.masker.mask_value(value)
             ),
+            models=opener(context, self.step),
         )
 
     def _failed(self, error: BaseException) -> Envelope:

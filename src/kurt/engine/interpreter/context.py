@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,32 +21,37 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """Failures that a run lived with, for its summary.
+    """Failures that a run lived with, and what it did not do again, for its summary.
 
     Attributes:
         skipped_failures: steps that failed under `on_error: skip`.
         items_failed: items that failed under `skip` or `collect`.
         items: items of those fan-outs.
+        rows_failed: rows of a step that failed, where it went on without them.
+        rows_skipped: rows of a step that were left out.
+        rows: rows of those steps.
+        cached: steps, and rows of steps, whose values came from an earlier run.
     """
 
     skipped_failures: int = 0
     items_failed: int = 0
     items: int = 0
+    rows_failed: int = 0
+    rows_skipped: int = 0
+    rows: int = 0
+    cached: int = 0
 
     def add(self, other: Mapping[str, int]) -> None:
         """Count what a child run lived with."""
-        self.skipped_failures += other.get("skipped_failures", 0)
-        self.items_failed += other.get("items_failed", 0)
-        self.items += other.get("items", 0)
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + other.get(name, 0))
 
     def to_json(self) -> JsonObject:
         """Only what is not zero."""
-        counts = {
-            "skipped_failures": self.skipped_failures,
-            "items_failed": self.items_failed,
-            "items": self.items,
-        }
-        return {key: count for key, count in counts.items() if count}
+        return {name: count for name in _COUNTS if (count := getattr(self, name))}
+
+
+_COUNTS = tuple(one.name for one in fields(Tally))
 
 
 class Interpreter(Protocol):
@@ -76,11 +81,13 @@ class Around:
         env: variables for child processes.
         memory: bytes of address space of a child process.
         cpu: seconds of processor time of a child process.
+        budgets: what the files around a file may spend: `usd`, `tokens`, `on_spent`, and `below`, the run that counts.
     """
 
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     memory: int | None = None
     cpu: float | None = None
+    budgets: Sequence[JsonObject] = ()
 
     def within(self, other: Around) -> Around:
         """The same inside of another one; what is inside wins."""
@@ -88,12 +95,13 @@ class Around:
             {**other.env, **self.env},
             self.memory if self.memory is not None else other.memory,
             self.cpu if self.cpu is not None else other.cpu,
+            [*other.budgets, *self.budgets],
         )
 
     def to_json(self) -> JsonObject | None:
         """As it is stored with a child run, None if it says nothing."""
-        stored = {"env": dict(self.env), "memory": self.memory, "cpu": self.cpu}
-        return stored if any(stored.values()) else None
+        stored = {"env": dict(self.env), "memory": self.memory, "cpu": self.cpu, "budgets": list(self.budgets)}
+        return {key: value for key, value in stored.items() if value} or None
 
     @classmethod
     def from_json(cls, stored: JsonObject | None) -> Around:
@@ -119,6 +127,7 @@ class WorkflowContext:
         secrets: values of the declared secrets.
         env: the file's `env` and the secrets, by name.
         prefix: path of the item or branch, with its dot; empty in the run itself.
+        base: path of the step that runs this file, with its dot; empty in the file that the user started.
         run: what `run.*` is in references.
         interpreter: runs lists of steps.
         tally: failures lived with so far.
@@ -141,6 +150,7 @@ class WorkflowContext:
     env: dict[str, str]
     interpreter: Interpreter
     prefix: str = ""
+    base: str = ""
     run: JsonObject = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     around: Around = field(default_factory=Around)

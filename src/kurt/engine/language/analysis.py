@@ -92,6 +92,8 @@ def _own_paths(step: WorkflowStep) -> Iterator[Path]:
     yield from expression_paths(step.when)
     if step.retry is not None:
         yield from expression_paths(step.retry.when)
+    if step.cache is not None:
+        yield from template_paths(step.cache.key)
     yield from _block_paths(step)
 
 

@@ -14,7 +14,7 @@ from kurt.engine.language.schema import BLOCK_KINDS
 from kurt.engine.suggestions import did_you_mean, listing
 from kurt.errors import ConflictError, DefinitionError
 
-_LATER_KINDS = frozenset({"dspy", "llm", "embed", "approval"})
+_LATER_KINDS = frozenset({"dspy"})
 _QUOTED_KEY = re.compile(r"`([^`]+)`")
 
 
@@ -83,6 +83,9 @@ def _check_fields(report: Report, step: DraftStep, info: KindInfo, root: Path) -
     spec: dict[str, Any] = step.value["spec"]
     model, where = info.kind.Model, f"a `{step.type}` step"
     report.check_model(model, spec, Origin(step.path, where, also=STEP_KEYS), deferred=True)
+    if "budget" in step.value and not info.kind.calls_models:
+        what = f"`budget` has no meaning for a `{step.type}` step, which calls no model"
+        report.add(step.place("budget"), what, "remove it, or write it on the steps that call models", key=True)
     for message in info.kind.check(spec):
         what, _, remedy = message.partition(". ")
         hint = remedy[:1].lower() + remedy[1:]  # as all hints are written

@@ -15,6 +15,7 @@ from kurt.engine.language.check_names import Use, check_use
 from kurt.engine.language.draft import Draft, DraftStep
 from kurt.engine.language.faults import Report
 from kurt.engine.language.names import Level, Names, View
+from kurt.engine.language.schema import is_flow
 from kurt.engine.language.notify import NAMES as NOTICE_NAMES
 from kurt.engine.language.source import DataPath
 from kurt.errors import ExpressionError
@@ -109,13 +110,19 @@ class ScopeCheck:
         """The own fields of a plug-in kind."""
         info = self._kinds.get(step.type)
         verbatim = info.kind.verbatim if info else frozenset[str]()
-        for key, item in step.value.get("spec", {}).items():
+        spec = step.value.get("spec", {})
+        of_row = _row_names(step, names) if info and is_flow(step.type, spec) else names
+        cache = step.value.get("cache")
+        if isinstance(cache, dict):
+            self._template(cache.get("key"), (*step.place("cache"), "key"), of_row)
+        for key, item in spec.items():
             if key in verbatim:
                 self._verbatim(item, (*step.path, key), names)
             elif not (
                 step.type == "run" and key == "command" and isinstance(item, str)
             ):  # the kind checks it
-                self._template(item, (*step.path, key), names, stored=step.type == "emit")
+                inside = of_row if info and key in info.kind.row_fields else names
+                self._template(item, (*step.path, key), inside, stored=step.type == "emit")
 
     def foreach(self, step: DraftStep, names: Names) -> None:
         """A `foreach` block."""
@@ -289,5 +296,12 @@ def _guard(steps: list[DraftStep], step: DraftStep) -> DraftStep:
         guard = next((other for other in steps if other.fallback == step.name), None)
         if guard is None:
             break
+def _row_names(step: DraftStep, names: Names) -> Names:
+    """What the fields of a step that works on rows may refer to: the row too."""
+    variable = step.value["spec"].get("as")
+    row = dict.fromkeys(("item", variable if isinstance(variable, str) else "item"), "any")
+    return names.inside({**row, "index": "int"})
+
+
         step = guard
     return step

@@ -23,6 +23,8 @@ STEP_KEYS = (
     "on_error",
     "env",
     "limits",
+    "cache",
+    "budget",
 )
 """Keys that a step of a plug-in kind may have beside the kind's own."""
 

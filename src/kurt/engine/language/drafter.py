@@ -160,10 +160,8 @@ class _Drafter:
                 if key in STEP_KEYS:
                     step.value.setdefault(key, item)
             elif key in STEP_KEYS:
-                hint = "remove it: a wait starts no process"
-                self._report.add(
-                    (*step.path, key), f"`{key}` has no meaning for a `{kind}` block", hint, key=True
-                )
+                message = f"`{key}` has no meaning for a `{kind}` block"
+                self._report.add((*step.path, key), message, _misplaced(key, kind), key=True)
             else:
                 self._report.unknown_key((*step.path, key), known, f"a `{kind}` block")
         getattr(self, f"_{kind}")(step, raw)
@@ -314,3 +312,11 @@ def _type_hint(raw: Mapping[str, Any]) -> str:
     if found:
         return f"add `type: {found}`"
     return f"add `type:`, for example `type: cli`, or a block: {listing(BLOCK_KINDS)}"
+def _misplaced(key: str, kind: str) -> str:
+    """What to do with a key that a block cannot have."""
+    if key in ("cache", "budget"):
+        return f"write `{key}` on the steps that it is meant for"
+    return f"remove it: {'an approval' if kind == 'approval' else 'a wait'} starts no process"
+
+
+        "prompt": "llm",

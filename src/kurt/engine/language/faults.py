@@ -19,9 +19,6 @@ from kurt.types import Json
 
 _MAX_SHOWN = 60
 
-LATER = frozenset({"cache", "budget"})
-"""Keys of the language that this version does not carry out."""
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -117,10 +114,6 @@ class Report:
         """
         key = str(path[-1])
         names = list(known)
-        if key in LATER:
-            hint = "remove the key; it comes with a later release"
-            self.add(path, f"`{key}` is not available in this version", hint, key=True)
-            return
         near = closest(key, names)
         if near is not None:
             self._misspelt.add((*path[:-1], near))

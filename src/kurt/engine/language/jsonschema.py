@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kurt.engine.kinds import KindInfo
+from kurt.engine.language import model_specs
 from kurt.engine.language.draft import STEP_KEYS, block_keys
 from kurt.engine.language.fields import REFERENCE_SCHEMA
 from kurt.engine.language.notify import notify_schema
@@ -102,6 +103,7 @@ def _restate(definitions: JsonObject) -> None:
         "description": "What an input accepts; a plain value gives its type and its default.",
         "anyOf": [spec, {"type": ["string", "number", "boolean", "null", "array"]}],
     }
+    definitions["CacheSpec"] = model_specs.restated(definitions["CacheSpec"])
     foreach = definitions["ForeachSpec"]["properties"]
     foreach["items"] = {**foreach["items"], "anyOf": [{"type": ["array", "object"]}, REFERENCE_SCHEMA]}
     definitions["WaitSpec"]["properties"]["timeout"] = {

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from kurt.engine.expressions.references import as_text
 from kurt.engine.language.fields import Condition, Model, Name, Names, Seconds, Text, Variable, Variables
-from kurt.engine.language.policies import DebounceSpec, ScheduleSpec
+from kurt.engine.language.model_specs import BudgetSpec, CacheSpec
 from kurt.engine.language.notify import NotifySpec
 from kurt.engine.language.specs import (
     Defaults,
@@ -29,7 +29,11 @@ __all__ = [
     "BLOCK_KINDS",
     "FROZEN_FORMAT",
     "Defaults",
+    "FLOW_KINDS",
     "ErrorHandling",
+    "ApprovalSpec",
+    "BudgetSpec",
+    "CacheSpec",
     "ForeachSpec",
     "InputSpec",
     "LimitsSpec",
@@ -42,6 +46,7 @@ __all__ = [
     "frozen_subworkflow",
 ]
 
+    "is_flow",
 FROZEN_FORMAT = 1
 """Version of the form in which definitions are stored with runs."""
 
@@ -50,6 +55,18 @@ BLOCK_KINDS = ("parallel", "foreach", "switch", "workflow", "wait")
 
 
 class ErrorHandling(Model):
+FLOW_KINDS = {"llm": "items", "embed": "items"}
+"""Kinds that work on rows where this field is given: the interpreter then gives each row a checkpoint of its own."""
+
+
+WAITS = frozenset({"wait", "approval"})
+"""Blocks that wait for something outside of the run: their `timeout` is how long they wait, and they start no process."""
+
+
+def is_flow(kind: str, spec: Mapping[str, Any]) -> bool:
+    """Whether a step of this kind, with these fields of its own, works on rows."""
+    return FLOW_KINDS.get(kind, "") in spec
+
     """What happens when a step has failed and no attempt is left.
 
     Attributes:
@@ -106,6 +123,8 @@ class WorkflowStep(Model):
         limits: limits of its child processes.
         spec: the kind's own fields, as written.
         steps: the body of `parallel` and `foreach`.
+        cache: keep its value for later runs.
+        budget: what its calls of models may cost.
         foreach: the fan-out.
         collect: template that gives the value of each item.
         switch: the choice.
@@ -142,6 +161,14 @@ class WorkflowStep(Model):
     spec: dict[str, Any] = Field(default_factory=dict)
     steps: list["WorkflowStep"] = Field(
         default_factory=list, description="The steps inside the block.", examples=[[]]
+    cache: CacheSpec | None = Field(
+        None,
+        description="Keep the value for later runs with the same inputs.",
+        examples=["7d", True, {"key": "${url}", "ttl": "7d"}],
+    )
+    budget: BudgetSpec | None = Field(
+        None, description="What the step's calls of models may cost.", examples=[{"usd": 0.5}]
+    )
     )
     foreach: ForeachSpec | None = Field(
         None, description="Run `steps` for each item.", examples=[{"items": "${urls}"}]
@@ -161,6 +188,11 @@ class WorkflowStep(Model):
     def fallback(self) -> "str | list[WorkflowStep] | None":
         """What runs instead when it has failed: a step's name, or steps."""
         return self.on_error.fallback if self.on_error else None
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a plug-in kind that the interpreter carries out row by row."""
+        return is_flow(self.type, self.spec)
+
 
     @property
     def skips_errors(self) -> bool:
@@ -242,6 +274,7 @@ class WorkflowDefinition(Model):
         sha256: of the file's bytes.
     """
 
+        budget: what all calls of models of a run may cost.
     name: str = Field(min_length=1, max_length=200, description="Name of the workflow.", examples=["pages"])
     description: Text | None = Field(None, description="What it is for.", examples=["Fetch pages"])
     version: Text | None = Field(None, description="Version of the file, for people.", examples=["1"])
@@ -305,6 +338,11 @@ class WorkflowDefinition(Model):
     sha256: str = ""
 
     @classmethod
+    budget: BudgetSpec | None = Field(
+        None,
+        description="What all calls of models of a run may cost, those of files that it runs included.",
+        examples=[{"usd": 5, "tokens": 1000000}],
+    )
     def from_frozen(cls, frozen: Mapping[str, Any]) -> Self:
         """The definition that is stored with a run.
 
@@ -335,6 +373,12 @@ class WorkflowDefinition(Model):
         """The step with this pointer.
 
         Raises:
+    def path_of(self, pointer: str) -> str:
+        """The path of the step with this pointer, without the keys of items; empty if there is none."""
+        part, _, _ = pointer.partition("/")
+        names = [step.name for step in self.walk() if f"{pointer}/".startswith(f"{step.pointer}/")]
+        return ".".join(names if part == "steps" else [part, *names])
+
             KeyError: there is none.
         """
         for step in self.walk():
