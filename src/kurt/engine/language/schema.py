@@ -14,6 +14,7 @@ from kurt.engine.expressions.references import as_text
 from kurt.engine.language.fields import Condition, Model, Name, Names, Seconds, Text, Variable, Variables
 from kurt.engine.language.model_specs import BudgetSpec, CacheSpec
 from kurt.engine.language.notify import NotifySpec
+from kurt.engine.language.policies import DebounceSpec, ScheduleSpec
 from kurt.engine.language.specs import (
     Defaults,
     ForeachSpec,
