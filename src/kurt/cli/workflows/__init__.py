@@ -34,6 +34,7 @@ VERBS: dict[str, Lazy] = {
     "check": Lazy(
         "kurt.cli.workflows.check:check_cmd", "Check a Python workflow module for misuse of durable steps."
     ),
+    "test": Lazy("kurt.cli.workflows.test:test_cmd", "Run the tests of workflow files."),
     "graph": Lazy(f"{_FILES}:graph_cmd", "Draw the steps of a workflow file."),
     "schema": Lazy(f"{_FILES}:schema_cmd", "Print the JSON Schema of workflow files."),
     "read": Lazy(f"{_PRIMITIVES}:read_cmd", "Read data from a file."),

@@ -18,7 +18,7 @@ from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelop
 from kurt.engine.interpreter.model_terms import opener
 from kurt.engine.interpreter.retrying import after_failure
 from kurt.engine.kinds import Limits, StepContext, StepKind, StepSkippedError
-from kurt.errors import StepError, StepTimeoutError
+from kurt.errors import KurtError, StepError, StepTimeoutError
 from kurt.runtime import durable, gate, serializer
 from kurt.runtime.mocked import VARIABLE
 from kurt.runtime.routing import step_output
@@ -111,11 +111,17 @@ class Attempt:
         """
         progress = self.context.progress
         progress.step(self.path, "running", kind=self.step.type, attempt=self.number, mocked=True)
-        given = mocks.given(self.context, self.step, self.frame)
+        facts = mocks.facts(self.context, self.step, self.frame)
         value = serializer.round_trip(self.context.masker.mask_value(mocks.value_of(outcome)))
         progress.step(self.path, SUCCEEDED, kind=self.step.type, attempt=self.number, mocked=True)
-        facts = {"mocked": True, "given": given}
         return Envelope(state=SUCCEEDED, kind=self.step.type, attempt=self.number, facts=facts, value=value)
+
+    def _mock_facts(self) -> JsonObject:
+        """What is stored of a pretended attempt that failed, which may be because its fields cannot be known."""
+        try:
+            return mocks.facts(self.context, self.step, self.frame)
+        except KurtError:
+            return {"mocked": True}
 
     async def _value(self) -> Json:
         """What the kind returns, as a replay will see it and without secrets."""
@@ -177,9 +183,15 @@ class Attempt:
     def _failed(self, error: BaseException) -> Envelope:
         described, wait = after_failure(self.context, self.step, self.frame, error, self.number)
         state = "retrying" if wait is not None else FAILED
-        facts = {"mocked": True} if self.context.mocks.has(self.path) else {}
+        mocked = self.context.mocks.has(self.path)
         self.context.progress.step(
-            self.path, state, kind=self.step.type, attempt=self.number, error=described, wait=wait, **facts
+            self.path,
+            state,
+            kind=self.step.type,
+            attempt=self.number,
+            error=described,
+            wait=wait,
+            mocked=mocked,
         )
         return Envelope(
             state=FAILED,
@@ -187,7 +199,7 @@ class Attempt:
             attempt=self.number,
             error=described,
             next_at=None if wait is None else time.time() + wait,
-            facts=facts or None,
+            facts=self._mock_facts() if mocked else None,
         )
 
 

@@ -104,8 +104,8 @@ def value_of(outcome: JsonObject) -> Json:
     raise StepError(message, type=kind, hint=details.pop("hint", None), details=details)
 
 
-def given(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> Json:
-    """The fields that a pretended step would have worked with, without secrets; None where there are none before it works.
+def facts(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> JsonObject:
+    """What is stored of a pretended attempt: that it is one, and the fields with which it would have worked.
 
     Raises:
         KurtError: a reference in them leads nowhere.
@@ -113,11 +113,11 @@ def given(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> Json:
     if step.workflow is not None:
         found: Json = resolve(step.workflow.inputs, frame.names)
     elif step.is_block:
-        return None
+        found = None
     else:
         info = context.kinds.get(step.type)
         verbatim = info.kind.verbatim if info is not None else frozenset[str]()
         found = {
             key: value if key in verbatim else resolve(value, frame.names) for key, value in step.spec.items()
         }
-    return serializer.round_trip(context.masker.mask_value(found))
+    return {"mocked": True, "given": serializer.round_trip(context.masker.mask_value(found))}

@@ -1,0 +1,1 @@
+"""Running the cases of test files, each in a copy of the project."""

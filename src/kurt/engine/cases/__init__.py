@@ -1,0 +1,1 @@
+"""Test files of workflow files: what may stand in them, and what they expect."""
