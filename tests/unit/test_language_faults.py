@@ -83,7 +83,19 @@ def step(fields: str) -> str:
             "write, for example",
         ),
         (step("type: run, command: [a], parse: jsn"), (3, 47), "must be 'text', 'json' or 'lines'", "`json`"),
-        (step("type: dspy, signature: X"), (3, 21), "`dspy` is not available in this version", "steps/"),
+        (step("type: dspy, signature: X"), (3, 38), "there is no signatures.py", "write the class into"),
+        (
+            step("type: dspy, signature: a -> b, inputs: {c: 1, a: 2}"),
+            (3, 55),
+            "no input `c`",
+            "its inputs are `a`",
+        ),
+        (
+            step("type: dspy, signature: a -> b, inputs: {a: 2}, modul: x"),
+            (3, 62),
+            "key `modul` in a `dspy`",
+            "`module`",
+        ),
         (step("type: shell, command: x"), (3, 21), "unknown step kind 'shell'", "`run`"),
         (step("type: cli, command: x, wen: true"), (3, 38), "unknown key `wen` in a `cli` step", "`when`"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -85,6 +86,13 @@ class DatabaseCache:
         if self._writer is not None:
             await asyncio.shield(self._writer)
 
+    async def forget(self, keys: Collection[str]) -> None:
+        """Remove answers; what cannot be removed goes with its lifetime."""
+        try:
+            await in_background(partial(self._delete, list(keys)))
+        except Exception as error:  # noqa: BLE001 - as below
+            _log.warning("%d stored answers cannot be removed: %s", len(keys), type(error).__name__)
+
     async def _read(self) -> None:
         """Answer those who ask, until nobody does."""
         while self._asked:
@@ -108,6 +116,13 @@ class DatabaseCache:
                 await in_background(partial(self._upsert, new))
             except Exception as error:  # noqa: BLE001 - as above
                 _log.warning("%d answers cannot be stored for later: %s", len(new), type(error).__name__)
+
+    def _delete(self, keys: list[str]) -> None:
+        with self._engine.begin() as connection:
+            for start in range(0, len(keys), _MOST):
+                some = keys[start : start + _MOST]
+                own = sa.and_(_CACHE.c.key.in_(some), _CACHE.c.tenant == self._tenant)
+                connection.execute(sa.delete(_CACHE).where(own))
 
     def _select(self, keys: list[str]) -> dict[str, Response]:
         now = datetime.now(UTC)

@@ -14,7 +14,6 @@ from kurt.engine.language.schema import BLOCK_KINDS
 from kurt.engine.suggestions import did_you_mean, listing
 from kurt.errors import ConflictError, DefinitionError
 
-_LATER_KINDS = frozenset({"dspy"})
 _QUOTED_KEY = re.compile(r"`([^`]+)`")
 
 
@@ -66,11 +65,6 @@ def _find(report: Report, step: DraftStep, kinds: Mapping[str, KindInfo]) -> Kin
 def _unknown(report: Report, step: DraftStep, known: list[str]) -> None:
     place = step.place("type")
     add = f"or add the kind: a `StepKind` class in a file of the folder `steps/`. Known are {listing([*known, *BLOCK_KINDS])}"
-    if step.type in _LATER_KINDS:
-        report.add(
-            place, f"the step kind `{step.type}` is not available in this version", f"use another kind, {add}"
-        )
-        return
     near = did_you_mean(step.type, [*known, *BLOCK_KINDS])
     report.add(
         place,
@@ -85,7 +79,9 @@ def _check_fields(report: Report, step: DraftStep, info: KindInfo, root: Path) -
     report.check_model(model, spec, Origin(step.path, where, also=STEP_KEYS), deferred=True)
     if "budget" in step.value and not info.kind.calls_models:
         what = f"`budget` has no meaning for a `{step.type}` step, which calls no model"
-        report.add(step.place("budget"), what, "remove it, or write it on the steps that call models", key=True)
+        report.add(
+            step.place("budget"), what, "remove it, or write it on the steps that call models", key=True
+        )
     for message in info.kind.check(spec):
         what, _, remedy = message.partition(". ")
         hint = remedy[:1].lower() + remedy[1:]  # as all hints are written

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from kurt.engine.suggestions import listing
@@ -236,6 +236,16 @@ def value_of(prediction: Any, signature: Any, module: str) -> JsonObject:
     if module == "react":
         value["trajectory"] = steps_of(stored.get("trajectory") or {})
     return value
+
+
+def outputs_model(signature: Any, module: str) -> type[BaseModel]:
+    """The outputs of a module as a pydantic model: those of the signature, after what the module adds."""
+    added: dict[str, Any] = {} if module == "predict" else {"reasoning": (str, ...)}
+    fields = {name: (item.annotation, ...) for name, item in signature.output_fields.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        make: Any = create_model
+        return make("Outputs", **added, **fields)
 
 
 def steps_of(trajectory: Mapping[str, Any]) -> list[JsonObject]:

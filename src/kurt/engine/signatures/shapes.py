@@ -98,10 +98,10 @@ def shape_of_text(text: str, own: Own, known: Iterable[str] = ()) -> Shape:
 
 def _fields_of_text(text: str, side: str, own: Own, known: Iterable[str]) -> dict[str, ShapeField]:
     try:
-        function = ast.parse(f"def f({text.strip()}): pass").body[0]
+        function, *more = ast.parse(f"def f({text.strip()}): pass").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _no_fields(text, side) from None
-    if not isinstance(function, ast.FunctionDef):
+    if more or not isinstance(function, ast.FunctionDef):
         raise _no_fields(text, side)
     given = function.args
     if given.defaults or given.vararg or given.kwarg or given.kwonlyargs or given.posonlyargs:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from kurt.engine.kinds import Fields, Finding, StepContext, StepKind
 from kurt.engine.signatures.checks import findings
 from kurt.engine.signatures.modules import Module
+from kurt.engine.signatures.shapes import ARROW
+from kurt.engine.signatures.sources import SIGNATURES, file_of_module
 from kurt.types import Json
 
 
@@ -136,14 +139,37 @@ class DspyKind(StepKind):
             )
         return found
 
+    def cache_inputs(self, fields: DspyFields, context: StepContext) -> Json:
+        """The fields, and the text of the files that they name: signatures, tools, and the program."""
+        told = fields.model_dump(mode="json")
+        return {**told, "files": dict(_digests(fields, context.project_root))}
+
     async def execute(self, fields: DspyFields, context: StepContext) -> Json:
         """Ask the model.
 
         Raises:
-            StepError: DSPy, the signature, a tool or the program is not there or does not fit; the answer breaks the format
-                (`InvalidAnswer`).
-            ModelError: a call failed.
+            StepError: DSPy (`MissingExtra`), the signature, a tool or the program is not there or does not fit; the model
+                did not answer (`RateLimited`, `BudgetSpent`, ...); its answer breaks the format (`InvalidAnswer`).
+            StepSkippedError: the budget is spent, and its file says to go on.
         """
         from kurt.engine.steps.dspy_asking import Asking  # noqa: PLC0415 - a run without such steps does not load it
 
         return await Asking(fields, context).value()
+
+
+def _digests(fields: DspyFields, root: Path) -> Iterator[tuple[str, str]]:
+    """The files of the project that a step names, each with the SHA-256 of its content."""
+    module, colon, _ = str(fields.signature).rpartition(":")
+    names = [SIGNATURES, *(tool.partition(":")[0] for tool in fields.tools)]
+    if colon and isinstance(fields.signature, str) and ARROW not in fields.signature:
+        names.append(module)
+    files = [file for name in names if (file := file_of_module(root, name)) is not None]
+    if fields.program is not None:
+        files.append(root / fields.program)
+    for file in files:
+        if file.is_file():
+            yield str(file.relative_to(root) if file.is_relative_to(root) else file), _digest(file)
+
+
+def _digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
