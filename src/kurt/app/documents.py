@@ -71,9 +71,10 @@ def filter_of(given: Mapping[str, Any]) -> Filter:
 
 
 def list_documents(settings: Settings, filters: Filter) -> list[JsonObject]:
-    """The documents that are meant, by URI."""
+    """The documents that are meant, by URI; `path` is the file of the text, None where nothing was fetched."""
     with connected(settings) as connection:
-        return [_facts(document) for document in documents.select_documents(connection, filters)]
+        found = documents.select_documents(connection, filters)
+    return [{**_facts(document), "path": _path(settings, document)} for document in found]
 
 
 def get_document(settings: Settings, text: str) -> JsonObject:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kurt.app.scaffold.library import QUICKSTART
 from kurt.errors import StorageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _contents() -> Iterator[tuple[str, Callable[[], str] | None]]:
     yield "sources/", None
     yield "sources/README.md", _template("sources.md")
     yield "workflows/", None
-    yield "workflows/quickstart.yaml", _template("quickstart.yaml")
+    yield "workflows/quickstart.yaml", lambda: QUICKSTART.read_text(encoding="utf-8")
     yield SCHEMA_FILE, _schema
 
 

@@ -8,6 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from kurt.app.init import SCHEMA_FILE
+from kurt.app.scaffold.library import copied
 from kurt.app.scaffold.names import Names, file_name, is_file, module_names
 from kurt.errors import ConflictError, StorageError
 
@@ -45,20 +46,32 @@ class NewFile:
         return {"path": self.path, "action": "create"}
 
 
-def new_workflow(settings: Settings, word: str, *, dry_run: bool = False) -> list[NewFile]:
-    """Write a new workflow into the project: a Python module, or for a name with `.yaml` a workflow file.
+def new_workflow(
+    settings: Settings, word: str, *, template: str | None = None, dry_run: bool = False
+) -> list[NewFile]:
+    """Write a new workflow into the project: a Python module, for a name with `.yaml` a workflow file, or a copy of a
+    template, which is a workflow file with what belongs to it.
 
     Args:
         settings: the project's settings.
         word: its name.
+        template: the shipped workflow that is copied.
         dry_run: only tell which files would be written.
+
+    Returns:
+        the files, the workflow file or the module's own first.
 
     Raises:
         UsageError: the name cannot be.
+        NotFoundError: there is no such template.
         ConflictError: there is a workflow of that name, or one of the files.
         StorageError: the files cannot be written.
     """
-    files = list(_yaml(word) if is_file(word) else _module(settings, module_names(word)))
+    if template is not None:
+        name = file_name(word if is_file(word) else f"{word}.yaml")
+        files = [NewFile(path, text) for path, text in copied(template, name)]
+    else:
+        files = list(_yaml(word) if is_file(word) else _module(settings, module_names(word)))
     _refuse_taken(settings, word, files)
     if not dry_run:
         _write(settings.root, files)
@@ -111,7 +124,7 @@ def _refuse_taken(settings: Settings, word: str, files: list[NewFile]) -> None:
     """
     from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - after the cheap checks
 
-    name = Path(word).stem
+    name = file_name(word) if is_file(word) else word.removeprefix("workflows/")
     for path in (
         settings.workflows_dir / name,
         *(settings.workflows_dir / f"{name}{end}" for end in (".yaml", ".yml")),
@@ -128,9 +141,12 @@ def _refuse_taken(settings: Settings, word: str, files: list[NewFile]) -> None:
         )
     for file in files:
         if (settings.root / file.path).exists():
-            raise ConflictError(
-                f"{file.path} exists already", hint="choose another name; nothing was written"
+            other = (
+                "choose another name"
+                if name in Path(file.path).name
+                else f"move {file.path} away for a moment"
             )
+            raise ConflictError(f"{file.path} exists already", hint=f"{other}; nothing was written")
 
 
 def _write(root: Path, files: list[NewFile]) -> None:

@@ -8,6 +8,7 @@ from kurt.cli.lazy import Lazy
 _RUN = "kurt.cli.workflows.run"
 _READING = "kurt.cli.workflows.reading"
 _ACTING = "kurt.cli.workflows.acting"
+_ANSWERING = "kurt.cli.workflows.answering"
 _FILES = "kurt.cli.workflows.files"
 _PRIMITIVES = "kurt.cli.workflows.primitives"
 
@@ -27,10 +28,15 @@ VERBS: dict[str, Lazy] = {
     "resume": Lazy(f"{_ACTING}:resume_cmd", "Continue a run where it stopped."),
     "retry": Lazy(f"{_ACTING}:retry_cmd", "Repeat what failed in a run, and what depends on it."),
     "fork": Lazy(f"{_ACTING}:fork_cmd", "Start a new run from a step of another."),
+    "approve": Lazy(f"{_ANSWERING}:approve_cmd", "Approve what a run waits for."),
+    "reject": Lazy(f"{_ANSWERING}:reject_cmd", "Reject what a run waits for."),
     "send": Lazy(f"{_ACTING}:send_cmd", "Send a message to a run that waits for one."),
     "delete": Lazy(f"{_ACTING}:delete_cmd", "Delete finished runs."),
     "validate": Lazy(f"{_PRIMITIVES}:validate_cmd", "Check workflow files, or data against a schema."),
     "new": Lazy("kurt.cli.workflows.new:new_cmd", "Write a new workflow into the project."),
+    "templates": Lazy(
+        "kurt.cli.workflows.new:templates_cmd", "List the shipped workflows that can be copied."
+    ),
     "check": Lazy(
         "kurt.cli.workflows.check:check_cmd", "Check a Python workflow module for misuse of durable steps."
     ),

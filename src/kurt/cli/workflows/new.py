@@ -1,34 +1,88 @@
-"""`kurt workflows new`."""
+"""`kurt workflows new` and `templates`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kurt.cli.command import command
 from kurt.cli.output import hint
+from kurt.cli.table import Column, Table
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def _complete_template(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of templates that begin so."""
+    from click.shell_completion import CompletionItem
+
+    from kurt.app.scaffold.library import LIBRARY
+
+    names = sorted(folder.name for folder in LIBRARY.iterdir() if folder.name.startswith(incomplete))
+    return [CompletionItem(name) for name in names]
 
 
 @command(
     "new",
     view="kurt.cli.init:changes_table",
-    epilog="kurt workflows new my_feature\nkurt workflows new my_feature --dry-run\nkurt workflows new pages.yaml",
+    epilog="kurt workflows new my_feature\n"
+    "kurt workflows new my_feature --dry-run\n"
+    "kurt workflows new pages.yaml\n"
+    "kurt workflows new monday --template weekly-digest",
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option(
+    "--template",
+    metavar="TEMPLATE",
+    shell_complete=_complete_template,
+    help="Copy a shipped workflow; `kurt workflows templates` lists them.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list what would be written.")
-def new_cmd(name: str, dry_run: bool) -> list[dict[str, Any]]:
+def new_cmd(name: str | None, template: str | None, dry_run: bool) -> list[dict[str, Any]]:
     """Write a new workflow into the project.
 
-    A Python module with its tests, or for a NAME that ends in .yaml a workflow file. A file that is there is never
-    changed.
+    A Python module with its tests, for a NAME that ends in .yaml a workflow file, or a copy of a template with the
+    cases that test it. A file that is there is never changed.
     """
     from kurt.app.scaffold.names import is_file
     from kurt.app.scaffold.new import new_workflow
     from kurt.cli.project import current_settings
+    from kurt.errors import UsageError
 
-    files = new_workflow(current_settings(), name, dry_run=dry_run)
+    word = template if name is None else name
+    if word is None:
+        raise UsageError("the workflow needs a name", hint="kurt workflows new NAME, or --template TEMPLATE")
+    files = new_workflow(current_settings(), word, template=template, dry_run=dry_run)
     if not dry_run:
-        ready = f"kurt workflows run {files[0].path}"
-        hint(ready if is_file(name) else f"kurt db upgrade && pytest workflows/{name}")
+        hint(_next(word, files[0].path, template=template is not None, file=is_file(word)))
     return [file.to_json() for file in files]
+
+
+def _next(word: str, path: str, *, template: bool, file: bool) -> str:
+    """What to do with new files."""
+    if template:
+        return f"kurt workflows test {path}; its first lines say how to run it"
+    return f"kurt workflows run {path}" if file else f"kurt db upgrade && pytest workflows/{word}"
+
+
+def _templates_table(rows: list[dict[str, Any]]) -> Table:
+    """What can be copied, and what it needs."""
+    columns = [Column("template"), Column("needs"), Column("description", shrink=True)]
+    return Table(
+        columns, [[row["name"], "; ".join(row["needs"]) or "nothing", row["description"]] for row in rows]
+    )
+
+
+@command(
+    "templates",
+    view=_templates_table,
+    epilog="kurt workflows templates\nkurt workflows new monday --template weekly-digest",
+)
+def templates_cmd() -> list[dict[str, Any]]:
+    """List the shipped workflows that can be copied."""
+    from kurt.app.scaffold.library import templates
+
+    hint("kurt workflows new NAME --template TEMPLATE")
+    return [template.to_json() for template in templates()]
