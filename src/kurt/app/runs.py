@@ -103,6 +103,15 @@ def _check(settings: Settings, queue: str, run_id: str | None) -> None:
     """
     if run_id is not None:
         names.check_run_id(run_id)
+    check_queue(settings, queue)
+
+
+def check_queue(settings: Settings, queue: str) -> None:
+    """Refuse a queue that does not exist.
+
+    Raises:
+        NotFoundError: no such queue.
+    """
     if queue == names.DEFAULT_QUEUE:
         return
     with open_reader(settings) as reader:

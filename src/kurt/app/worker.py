@@ -68,6 +68,7 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
     _log_to(settings.logs_dir / f"{lease.id}.log", detached=plan.detached)
     _warn_of_mistakes(settings, plan)
     from kurt.app.registry import WorkflowRegistry  # noqa: PLC0415 - after the lease
+    from kurt.app.schedules.ticker import Ticker  # noqa: PLC0415 - after the lease
     from kurt.engine.interpreter import runner  # noqa: PLC0415 - after the lease
     from kurt.engine.processes import pool  # noqa: PLC0415 - after the lease
     from kurt.runtime.worker import Worker, WorkerOptions, restart_process  # noqa: PLC0415 - after the lease
@@ -77,7 +78,15 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
     )
     registry = WorkflowRegistry(settings)
     announce = partial(_announce, plan.queues)
-    worker = Worker(settings, lease, options, signals, resolve=registry.resolve, on_start=announce)
+    worker = Worker(
+        settings,
+        lease,
+        options,
+        signals,
+        resolve=registry.resolve,
+        on_start=announce,
+        companion=Ticker(settings, lease.id, lease.live),
+    )
     registry.on_stale = worker.request_restart
     runner.use(settings)
     try:

@@ -35,3 +35,11 @@ def recent_runs(settings: Settings, incomplete: str) -> list[tuple[str, str]]:
             (run.id, f"{run.name} {run.status}")
             for run in reader.list(RunQuery(prefix=incomplete, limit=MOST))
         ]
+
+
+def schedules(settings: Settings, incomplete: str) -> list[tuple[str, str]]:
+    """Names of schedules, with when they are due."""
+    from kurt.app.schedules.listing import stored
+
+    found = [(one.name, f"{one.cron} {one.timezone}") for one in stored(settings)]
+    return [(name, about) for name, about in found if name.startswith(incomplete)][:MOST]

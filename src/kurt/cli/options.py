@@ -152,6 +152,18 @@ def complete_run_id(_ctx: click.Context, _param: click.Parameter, incomplete: st
     return _items(lambda: load("kurt.cli.complete:recent_runs")(current().settings(), incomplete))
 
 
+def complete_schedule(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of schedules."""
+    return _items(lambda: load("kurt.cli.complete:schedules")(current().settings(), incomplete))
+
+
+def complete_schedule_or_file(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of schedules, then workflow files."""
+    return complete_schedule(ctx, param, incomplete) + complete_workflow_file(ctx, param, incomplete)
+
+
 def complete_workflow_file(
     _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

@@ -76,7 +76,21 @@ def private_queue(executor_id: str) -> str:
 
 def new_run_id() -> str:
     """A new run id: 26 characters that sort by time of creation (48 bits of milliseconds, 80 random bits)."""
-    number = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10))
+    return _run_id(int(time.time() * 1000), os.urandom(10))
+
+
+def tick_run_id(schedule_id: str, at: int) -> str:
+    """The id of the run that a schedule starts for a time, the same whoever starts it.
+
+    Args:
+        schedule_id: the schedule's id, which is never given twice.
+        at: the time for which the run is, in milliseconds since the epoch.
+    """
+    return _run_id(at, hashlib.sha256(json.dumps([schedule_id, at]).encode()).digest()[:10])
+
+
+def _run_id(milliseconds: int, rest: bytes) -> str:
+    number = (milliseconds << 80) | int.from_bytes(rest)
     digits: list[str] = []
     for _ in range(26):
         number, digit = divmod(number, 32)

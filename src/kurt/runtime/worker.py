@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,6 +49,20 @@ class WorkerOptions:
     grace: float = 10.0
 
 
+class Companion(Protocol):
+    """What a worker does beside serving its queues."""
+
+    def start(self) -> None:
+        """Begin; the worker serves."""
+
+    def stop(self) -> None:
+        """End; the worker takes no more work."""
+
+    def has_work(self) -> bool:
+        """Whether the worker must go on for its sake."""
+        ...
+
+
 class Worker:
     """Serves queues in this process, from its main thread.
 
@@ -59,6 +73,7 @@ class Worker:
         signals: tell it to stop.
         resolve: gives workflow functions on demand.
         on_start: called with the executor id when it serves.
+        companion: works beside it.
     """
 
     def __init__(
@@ -70,10 +85,12 @@ class Worker:
         *,
         resolve: recovery.Resolver | None = None,
         on_start: Callable[[str], None] | None = None,
+        companion: Companion | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
         self._on_start = on_start
+        self._companion = companion
         self._signals = signals
         self._restart = False
         self._folder = _identity(settings.root)
@@ -93,8 +110,12 @@ class Worker:
         try:
             if self._on_start is not None:
                 self._on_start(self.executor.id)
+            if self._companion is not None:
+                self._companion.start()
             self._serve()
         finally:
+            if self._companion is not None:
+                self._companion.stop()
             self.executor.close(grace=self._options.grace)
         if self._signals.asked or self._folder_is_gone():
             return False
@@ -124,6 +145,8 @@ class Worker:
 
     def _has_work(self) -> bool:
         if recovery.active_runs():
+            return True
+        if self._companion is not None and self._companion.has_work():
             return True
         try:
             return recovery.work_left(recovery.system_database(), self._options.queues)
