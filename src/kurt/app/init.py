@@ -23,6 +23,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 SCHEMA_FILE = "kurt-workflow.schema.json"
 """The JSON Schema that editors check workflow files with."""
 
+TEST_SCHEMA_FILE = "kurt-test.schema.json"
+"""The same for test files."""
+
 IGNORED = (".env", ".kurt/")
 """What git must not see of a project."""
 
@@ -83,6 +86,7 @@ def _contents() -> Iterator[tuple[str, Callable[[], str] | None]]:
     yield "workflows/", None
     yield "workflows/quickstart.yaml", lambda: QUICKSTART.read_text(encoding="utf-8")
     yield SCHEMA_FILE, _schema
+    yield TEST_SCHEMA_FILE, _test_schema
 
 
 def _template(name: str) -> Callable[[], str]:
@@ -96,6 +100,14 @@ def _schema() -> str:
     from kurt.engine.registry import kinds  # noqa: PLC0415 - see above
 
     return json.dumps(workflow_schema(kinds(None)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _test_schema() -> str:
+    import json  # noqa: PLC0415 - as above
+
+    from kurt.engine.cases.jsonschema import case_schema  # noqa: PLC0415 - as above
+
+    return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _apply(folder: Path, path: str, make: Callable[[], str] | None, *, dry_run: bool) -> Change:

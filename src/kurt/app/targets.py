@@ -81,19 +81,27 @@ def prepare(
 
     Raises:
         NotFoundError: there is no such workflow.
+        UsageError: it is a test file.
         DefinitionError: the file has faults.
         InputError: the inputs do not fit.
     """
     file = workflow_file(settings, target)
+    if file is not None and file.stem.endswith(".test"):
+        raise UsageError(f"{target} holds tests, not a workflow", hint=f"kurt workflows test {target}")
     if file is None:
         prepared = _prepare_python(settings, target, texts, given or {})
     else:
         prepared = _prepare_file(settings, file, texts, given or {})
-    return prepared if mock is None else _pretending(prepared, mock)
+    return prepared if mock is None else pretending(prepared, mock)
 
 
-def _pretending(prepared: Prepared, mock: JsonObject) -> Prepared:
-    """The same, marked as a run that pretends; a file's run is told what."""
+def pretending(prepared: Prepared, mock: JsonObject) -> Prepared:
+    """The same run, marked as one that pretends.
+
+    Args:
+        prepared: the run.
+        mock: what it pretends, see `kurt.engine.interpreter.mocks`; a run of a file is told it.
+    """
     attributes = {**prepared.attributes, mocked.ATTRIBUTE: mocked.marks(mock)}
     if prepared.workflow != names.RUN_WORKFLOW:
         return replace(prepared, attributes=attributes)

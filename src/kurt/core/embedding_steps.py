@@ -131,6 +131,7 @@ class _Call:
         self._tracker = WorkflowTracker()
         self._progress: Any = None
         self._embed: Callable[[list[str]], Any] | None = None
+        self._model = step.model
 
     async def rows(self) -> dict[int, JsonObject]:
         """Do the batches; their checkpoints by index."""
@@ -140,7 +141,7 @@ class _Call:
                 step.name, step_type="embedding_step", total=len(self._texts), call=self._batch.call
             )
         await self._traces.prepare()
-        self._embed = await asyncio.to_thread(_maker, step)
+        self._embed, self._model = await asyncio.to_thread(_maker, step)
         rows = Rows(
             step.name,
             concurrency=step.concurrency,
@@ -186,7 +187,7 @@ class _Call:
         number = self._traces.first_attempt(index)
         started_at = time.time()
         prompt = f"{len(texts)} texts"
-        await self._traces.started(index, number, prompt, self._step.model)
+        await self._traces.started(index, number, prompt, self._model)
         assert self._embed is not None  # noqa: S101 - made before the first batch
         try:
             response = await self._embed(texts)
@@ -235,8 +236,8 @@ def _failed(error: ModelError, attempts: int) -> JsonObject:
     }
 
 
-def _maker(step: EmbeddingStep) -> Callable[[list[str]], Any]:
-    """What makes the vectors of a batch."""
+def _maker(step: EmbeddingStep) -> tuple[Callable[[list[str]], Any], str | None]:
+    """What makes the vectors of a batch, and the model that is asked for them."""
     stand_in = step.substitute or replacement()
     from kurt.llm.types import EmbedRequest, EmbedResponse, Usage  # noqa: PLC0415 - beside their use
 
@@ -245,13 +246,13 @@ def _maker(step: EmbeddingStep) -> Callable[[list[str]], Any]:
         async def substituted(texts: list[str]) -> EmbedResponse:
             return EmbedResponse(stand_in(texts), Usage(0, 0), "mock", "mock", raw_cost=0.0)
 
-        return substituted
+        return substituted, step.model
     embedder, model = maker_of(step.name, model=step.model, module=step.module)
 
     async def embed(texts: list[str]) -> EmbedResponse:
         return await embedder.embed(EmbedRequest(model, tuple(texts)))
 
-    return embed
+    return embed, model
 
 
 def _check_columns(step: EmbeddingStep, table: Table) -> None:

@@ -5,14 +5,17 @@
         assert done.outputs == {"files": 1}
         assert done.steps["count"] == 1
 
-The run is a real one, in the test's own project and process.
+The run is a real one, in the test's own project and process. Steps that are mocked only pretend to work:
+
+    done = run_yaml("report", mocks={"steps": {"fetch": {"title": "A"}}})
+    assert done.given["fetch"] == {"url": "https://example.com"}
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +40,8 @@ class YamlRun:
         error: type, message and more of a failure, or None.
         steps: what each step returned, by the step's path.
         states: the state of each step, likewise.
+        given: the fields that each mocked step was given, likewise.
+        mocked: what was pretended: `models`, `steps`.
     """
 
     run_id: str
@@ -45,10 +50,17 @@ class YamlRun:
     error: JsonObject | None
     steps: dict[str, Any]
     states: dict[str, str]
+    given: dict[str, Any] = field(default_factory=dict[str, Any])
+    mocked: tuple[str, ...] = ()
 
 
 def run_yaml(
-    source: str | Path, inputs: Mapping[str, Any] | None = None, *, timeout: float = _LIMIT
+    source: str | Path,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    mocks: Mapping[str, Any] | None = None,
+    mock_llm: bool | None = None,
+    timeout: float = _LIMIT,
 ) -> YamlRun:
     """Run a workflow file in this process, in the project of the working directory, and wait for its end.
 
@@ -57,9 +69,13 @@ def run_yaml(
     Args:
         source: the file, the name of a workflow file of the project, or the text of one.
         inputs: its inputs by name.
+        mocks: what is only pretended, as `mocks:` in a test file: `{"steps": {path: value}, "models": [{"answer": ...}]}`.
+            With it nobody waits between two attempts or for a time.
+        mock_llm: call no model and make up answers that fit their schemas; by default where there are mocks.
         timeout: seconds after which the run should be over.
 
     Raises:
+        UsageError: the mocks are not well formed, or name a step that there is not.
         DefinitionError: the file has faults.
         InputError: the inputs do not fit.
         RunFailedError: it is not over in time.
@@ -68,7 +84,23 @@ def run_yaml(
     from kurt.config import load_settings  # noqa: PLC0415 - as above
 
     settings = load_settings()
-    return _read(settings, _run(settings, prepare(settings, _file(settings, source), given=inputs), timeout))
+    prepared = prepare(settings, _file(settings, source), given=inputs)
+    return _read(settings, _run(settings, _mocked(prepared, mocks, mock_llm=mock_llm), timeout))
+
+
+def _mocked(prepared: Prepared, mocks: Mapping[str, Any] | None, *, mock_llm: bool | None) -> Prepared:
+    """The same run, but it pretends what is wanted."""
+    from kurt.app.targets import pretending  # noqa: PLC0415 - as above
+
+    if mocks is None:
+        return pretending(prepared, {"llm": True}) if mock_llm else prepared
+    from kurt.engine.cases.reading import given_mocks, mock_of, paths_of  # noqa: PLC0415 - as above
+    from kurt.engine.language.schema import WorkflowDefinition  # noqa: PLC0415 - as above
+
+    frozen = prepared.arguments[0]["frozen"]
+    steps = paths_of(WorkflowDefinition.from_frozen(frozen), frozen["subworkflows"])
+    mock = mock_of(given_mocks(mocks, steps))
+    return pretending(prepared, mock if mock_llm is not False else {**mock, "llm": False})
 
 
 def _file(settings: Settings, source: str | Path) -> str:
@@ -120,4 +152,6 @@ def _read(settings: Settings, run_id: str) -> YamlRun:
         run.error,
         {step.path: step.value for step in steps},
         {step.path: step.status for step in steps},
+        {step.path: step.given for step in steps if step.mocked},
+        tuple(run.mocked),
     )

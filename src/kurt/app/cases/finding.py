@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from kurt.app.cases.copies import Project
 from kurt.app.cases.running import Job
 from kurt.app.known_workflows import KnownWorkflows
+from kurt.app.registry import WorkflowRegistry
 from kurt.app.targets import no_workflow, workflow_file
 from kurt.config import load_settings
 from kurt.engine.cases.reading import LoadedCases, cases_file_of, is_test_file, load_cases
 from kurt.engine.language.parser import LoadedWorkflow, load_workflow
 from kurt.engine.registry import kinds
 from kurt.engine.suggestions import did_you_mean, listing
-from kurt.errors import DefinitionError, Fault, NotFoundError
+from kurt.errors import DefinitionError, Fault, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from kurt.config import Settings
@@ -27,6 +28,7 @@ def case_files(settings: Settings, targets: Sequence[str]) -> list[Path]:
 
     Raises:
         NotFoundError: there is no such file, or it has no tests.
+        UsageError: it is no file.
     """
     if not targets:
         found = _inside(settings.workflows_dir)
@@ -51,6 +53,11 @@ def _of(settings: Settings, target: str) -> Iterable[Path]:
             raise NotFoundError(f"there are no test files in {target}", hint="they are named NAME.test.yaml")
         return found
     file = workflow_file(settings, target)
+    if file is None and WorkflowRegistry(settings).find(target) is not None:
+        raise UsageError(
+            f"{target!r} is a Python workflow; only workflow files have test files",
+            hint=f"its tests are run by: pytest workflows/{target}",
+        )
     if file is None:
         raise no_workflow(settings, target)
     if is_test_file(file):
@@ -105,7 +112,11 @@ def jobs_of(settings: Settings, files: Sequence[Path], wanted: Sequence[str]) ->
 
 
 def check_test_file(settings: Settings, file: Path) -> list[Fault]:
-    """All faults of a test file and of its workflow."""
+    """All faults of a test file and of its workflow, warnings too, in the order of the files.
+
+    Raises:
+        NotFoundError: there is no such file.
+    """
     try:
         load_cases(file, root=settings.root, load=lambda path: _load(settings, settings.root, path))
     except DefinitionError as error:

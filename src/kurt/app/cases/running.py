@@ -262,7 +262,7 @@ def _order(job: Job) -> JsonObject:
     return {
         "file": str(job.cases.workflow.relative_to(job.project.root)),
         "inputs": job.case.inputs,
-        "mock": mock_of(job.cases.spec, job.case),
+        "mock": mock_of(job.case.mocks, job.cases.spec.mocks),
         "answers": job.case.answers,
         "limit": job.case.timeout,
     }

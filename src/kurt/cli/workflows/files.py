@@ -31,12 +31,21 @@ def graph_cmd(target: str, notation: str) -> Json:
     return draw(current().settings(), target, notation)
 
 
-@command("schema", epilog="kurt workflows schema > kurt-workflow.schema.json")
-def schema_cmd() -> Json:
+@command(
+    "schema",
+    epilog="kurt workflows schema > kurt-workflow.schema.json\n"
+    "kurt workflows schema --tests > kurt-test.schema.json",
+)
+@click.option("--tests", is_flag=True, help="That of test files.")
+def schema_cmd(tests: bool) -> Json:
     """Print the JSON Schema of workflow files.
 
     With the step kinds of this project; editors use it to complete and check.
     """
+    if tests:
+        from kurt.engine.cases.jsonschema import case_schema
+
+        return case_schema()
     from kurt.app.files import schema
 
     return schema(current().settings())

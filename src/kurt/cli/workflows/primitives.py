@@ -197,9 +197,11 @@ def validate_cmd(
 
 
 def _validate_files(targets: tuple[str, ...]) -> Outcome:
+    from kurt.app.cases.finding import check_test_file
     from kurt.app.known_workflows import KnownWorkflows
     from kurt.app.targets import no_workflow, workflow_file
     from kurt.cli.project import current_settings
+    from kurt.engine.cases.reading import is_test_file
     from kurt.engine.language.parser import check_file
     from kurt.engine.registry import kinds
     from kurt.errors import DefinitionError
@@ -212,7 +214,10 @@ def _validate_files(targets: tuple[str, ...]) -> Outcome:
         file = workflow_file(settings, target)
         if file is None:
             raise no_workflow(settings, target)
-        found = check_file(file, root=settings.root, kinds=known, workflows=workflows)
+        if is_test_file(file):
+            found = check_test_file(settings, file)
+        else:
+            found = check_file(file, root=settings.root, kinds=known, workflows=workflows)
         faults += found
         if not _errors(found):
             echo_progress(f"{target} is valid")

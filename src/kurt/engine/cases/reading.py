@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kurt.engine.cases.schema import CaseFile, CaseSpec
+from pydantic import ValidationError
+
+from kurt.engine.cases.schema import CaseFile, MockSpec
 from kurt.engine.expressions.evaluation import compile_expression
 from kurt.engine.language.faults import Origin, Report
 from kurt.engine.language.parser import SUFFIXES, LoadedWorkflow
 from kurt.engine.language.source import DataPath, decode, read_bytes, read_source
 from kurt.engine.suggestions import did_you_mean, listing
-from kurt.errors import DefinitionError, ExpressionError, Fault
+from kurt.errors import DefinitionError, ExpressionError, Fault, UsageError
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -203,7 +205,7 @@ class _Names:
     def _paths(self, named: Json, place: DataPath) -> None:
         for path in _mapping(named):
             if without_keys(path) not in self._steps:
-                hint = did_you_mean(without_keys(path), self._steps, f"its steps are {listing(self._steps)}")
+                hint = _meant(path, self._steps)
                 self._report.add((*place, path), f"the workflow has no step `{path}`", hint, key=True)
 
     def _expression(self, text: Json, place: DataPath) -> None:
@@ -218,6 +220,15 @@ class _Names:
             self._report.add(place, f"`{name}` is not known here", f"the names are {listing(SCOPE)}")
 
 
+def _meant(path: str, steps: Sequence[str]) -> str | None:
+    """What may have been meant by a path that leads nowhere: a step of that name inside of a block, or one like it."""
+    bare = without_keys(path)
+    inside = [step for step in steps if step.endswith(f".{bare}")]
+    if inside:
+        return f"did you mean `{inside[0]}`?"
+    return did_you_mean(bare, steps, f"its steps are {listing(steps)}" if steps else None)
+
+
 def _mapping(value: Json) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -227,12 +238,36 @@ def without_keys(path: str) -> str:
     return _KEY.sub("", path)
 
 
-def mock_of(spec: CaseFile, case: CaseSpec) -> JsonObject:
-    """What is stored with the run of a case as what it pretends."""
-    steps = {**spec.mocks.steps, **case.mocks.steps}
-    return {
-        "llm": True,
-        "answers": [rule.to_json() for rule in (*case.mocks.models, *spec.mocks.models)],
-        "steps": {path: mock.outcomes for path, mock in steps.items()},
-        "hurry": True,
-    }
+def mock_of(*specs: MockSpec) -> JsonObject:
+    """What is stored with a run as what it pretends; where two specs say something of the same step the first counts."""
+    steps = {path: mock.outcomes for spec in reversed(specs) for path, mock in spec.steps.items()}
+    answers = [rule.to_json() for spec in specs for rule in spec.models]
+    return {"llm": True, "answers": answers, "steps": steps, "hurry": True}
+
+
+def given_mocks(given: Mapping[str, Any], steps: Iterable[str]) -> MockSpec:
+    """Mocks that code gives, of the form that `mocks:` has in a test file.
+
+    Args:
+        given: the mocks.
+        steps: paths of all steps of the workflow.
+
+    Raises:
+        UsageError: they have another form, or name a step that there is not.
+    """
+    try:
+        spec = MockSpec.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"the mocks are not well formed: `{place}`: {first['msg']}",
+            hint='write {"steps": {"fetch": value}, "models": [{"step": "ask", "answer": {...}}]}',
+        ) from None
+    known = list(steps)
+    for path in spec.steps:
+        if without_keys(path) not in known:
+            raise UsageError(
+                f"the workflow has no step {path!r} that could be mocked", hint=_meant(path, known)
+            )
+    return spec

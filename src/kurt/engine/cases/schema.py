@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kurt.engine.language.fields import Condition, Model, Seconds, Text, Variable
 from kurt.types import Json
@@ -103,16 +103,7 @@ def _mock(value: Any) -> Any:
     return value if said or isinstance(value, StepMock) else {"value": value}
 
 
-Mock: TypeAlias = Annotated[
-    StepMock,
-    BeforeValidator(_mock),
-    WithJsonSchema(
-        {
-            "description": "The step's value; or a mapping with `value`, `error` or `attempts` that says how it goes.",
-            "anyOf": [{"$ref": "#/$defs/StepMock"}, True],
-        }
-    ),
-]
+Mock: TypeAlias = Annotated[StepMock, BeforeValidator(_mock)]
 
 
 class ModelMock(Model):
@@ -213,16 +204,7 @@ def _state(value: Any) -> Any:
     return {"state": value} if isinstance(value, str) else value
 
 
-Expected: TypeAlias = Annotated[
-    StepExpectation,
-    BeforeValidator(_state),
-    WithJsonSchema(
-        {
-            "description": "How the step ended; or a mapping that says more.",
-            "anyOf": [{"enum": list(STATES)}, {"$ref": "#/$defs/StepExpectation"}],
-        }
-    ),
-]
+Expected: TypeAlias = Annotated[StepExpectation, BeforeValidator(_state)]
 
 
 class Expectation(Model):
