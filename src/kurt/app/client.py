@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kurt.app import reading, runs, steering
+from kurt.app import approvals, reading, runs, steering
+from kurt.app.approvals import Answer
 from kurt.app.placement import placement_from
 from kurt.app.runs import Submitted
 from kurt.app.targets import prepare
@@ -149,6 +150,41 @@ class Client:
     def send(self, run_id: str, message: Json, *, topic: str, idempotency_key: str | None = None) -> Run:
         """Send a message to a run that waits, or will wait, for it."""
         return steering.send(self.settings, run_id, message, topic=topic, idempotency_key=idempotency_key)
+
+    def approve(
+        self,
+        run_id: str,
+        *,
+        step: str | None = None,
+        fields: Mapping[str, Json] | None = None,
+        comment: str | None = None,
+        by: str | None = None,
+    ) -> dict[str, Any]:
+        """Approve what a run asks for.
+
+        Args:
+            run_id: the run.
+            step: path of the step that asks; needed only where the run asks for several approvals.
+            fields: what is given with the answer.
+            comment: what is to be said to it.
+            by: who approves; the user of the settings, or of the machine, by default.
+
+        Returns:
+            `{run_id, step, approved, by, at, comment, timed_out, fields}`.
+
+        Raises:
+            ConflictError: it asks for none, or somebody else was first.
+            InputError: the fields do not fit.
+        """
+        answer = Answer(approved=True, step=step, given=fields, comment=comment, by=by)
+        return approvals.give(self.settings, run_id, answer)
+
+    def reject(
+        self, run_id: str, *, step: str | None = None, comment: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Reject what a run asks for; as `approve`."""
+        answer = Answer(approved=False, step=step, comment=comment, by=by)
+        return approvals.give(self.settings, run_id, answer)
 
     def delete(self, *run_ids: str) -> list[str]:
         """Remove runs that are over, with everything recorded of them; their ids."""

@@ -13,7 +13,7 @@ from kurt.engine.interpreter.again import Again, Recorded, from_step, what_faile
 from kurt.engine.language.inputs import bind_inputs
 from kurt.engine.language.schema import WorkflowDefinition
 from kurt.errors import ConflictError, NotFoundError
-from kurt.runtime import copying, history, names, operations, row_records
+from kurt.runtime import copying, history, names, operations, recovery, row_records
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.engine import open_client
 from kurt.runtime.leases import live_executors
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _client(settings: Settings) -> Generator[DBOSClient]:
+def acting(settings: Settings) -> Generator[DBOSClient]:
+    """A client of the project's database, which exists."""
     ensure_schema(settings)
     with open_client(settings) as client:
         ensure_queues(client, [names.DEFAULT_QUEUE])
@@ -49,7 +50,7 @@ def cancel(settings: Settings, run_ids: Sequence[str]) -> list[Run]:
         ConflictError: one of them is over.
     """
     runs = [find(settings, run_id) for run_id in run_ids]
-    with _client(settings) as client:
+    with acting(settings) as client:
         for run in runs:
             operations.cancel(client, run.id)
     return [find(settings, run.id) for run in runs]
@@ -58,10 +59,10 @@ def cancel(settings: Settings, run_ids: Sequence[str]) -> list[Run]:
 def resume_in_background(settings: Settings, run_id: str) -> Submitted:
     """Put a run back on its queue and see to a worker; one whose budget was spent goes on from there."""
     run = find(settings, run_id)
-    _refuse_child(run, "resume")
+    refuse_child(run, "resume")
     if _ran_out(run):
         return retry_in_background(settings, run.id)
-    with _client(settings) as client:
+    with acting(settings) as client:
         operations.resume(client, run.id, alive=_alive(settings))
     return _handed_over(settings, run)
 
@@ -71,7 +72,7 @@ def resume_here(settings: Settings, run_id: str, *, watch: Watch) -> Run:
     from kurt.app import foreground  # noqa: PLC0415 - launches DBOS
 
     run = find(settings, run_id)
-    _refuse_child(run, "resume")
+    refuse_child(run, "resume")
     if _ran_out(run):
         return retry_here(settings, run.id, watch=watch)
     foreground.resume(settings, run.id, watch=watch)
@@ -102,7 +103,7 @@ def retry_in_background(settings: Settings, run_id: str, *, failed_rows: bool = 
         failed_rows: only if rows of a batch step failed.
     """
     run = find(settings, run_id)
-    with _client(settings) as client:
+    with acting(settings) as client:
         _rewind(client, run, queue=None, failed_rows=failed_rows)
     return _handed_over(settings, run)
 
@@ -126,7 +127,7 @@ def _rewind(client: DBOSClient, run: Run, *, queue: str | None, failed_rows: boo
     Raises:
         ConflictError: the run is not over, or nothing in it failed.
     """
-    _refuse_child(run, "retry")
+    refuse_child(run, "retry")
     if run.status not in {"failed", "succeeded"}:
         verb = "resume" if run.status in {"cancelled", "stuck"} else "follow"
         raise ConflictError(f"the run {run.id} has not failed", hint=f"kurt workflows {verb} {run.id}")
@@ -179,7 +180,7 @@ def _with_descendants(family: Sequence[History], ids: set[str]) -> set[str]:
     return found
 
 
-def _refuse_child(run: Run, verb: str) -> None:
+def refuse_child(run: Run, verb: str) -> None:
     """Items, branches and called workflows are steered with the run to which they belong.
 
     Raises:
@@ -195,7 +196,7 @@ def fork_in_background(
 ) -> Submitted:
     """Fork a run into a worker."""
     run = find(settings, run_id)
-    with _client(settings) as client:
+    with acting(settings) as client:
         new_id = _fork(client, run, start, texts, queue=None)
     return _handed_over(settings, find(settings, new_id))
 
@@ -225,7 +226,7 @@ def _fork(
     queue: str | None,
     new_id: str | None = None,
 ) -> str:
-    _refuse_child(run, "fork")
+    refuse_child(run, "fork")
     new_id = new_id or names.new_run_id()
     family = history.histories(client, run.id)
     payload = _edited(family[0].payload, texts) if texts else family[0].payload
@@ -301,11 +302,25 @@ def send(
     run = find(settings, run_id)
     if run.status in {"succeeded", "failed", "cancelled", "stuck"}:
         raise ConflictError(f"the run {run.id} is over", hint=f"kurt workflows status {run.id}")
-    with _client(settings) as client:
+    with acting(settings) as client:
         operations.send(client, run.id, message, topic=topic, idempotency_key=idempotency_key)
-    if run.executor_id not in _alive(settings):
-        _handed_over(settings, run)
+    go_on(settings, run)
     return run
+
+
+def go_on(settings: Settings, run: Run) -> None:
+    """See to it that somebody executes a run for which something has come that it waited for."""
+    alive = _alive(settings)
+    with acting(settings) as client:
+        members = operations.family(client, run.id)
+        if all(
+            member.status in TERMINAL or (member.status == "PENDING" and member.executor in alive)
+            for member in members
+        ):
+            return
+        database = recovery.database_of(client)
+        recovery.take_back(database, [member.row for member in members], alive)
+    _handed_over(settings, run)
 
 
 def delete(settings: Settings, run_ids: Sequence[str]) -> list[str]:
@@ -317,8 +332,8 @@ def delete(settings: Settings, run_ids: Sequence[str]) -> list[str]:
     """
     runs = [find(settings, run_id) for run_id in run_ids]
     for run in runs:
-        _refuse_child(run, "delete")
-    with _client(settings) as client:
+        refuse_child(run, "delete")
+    with acting(settings) as client:
         for run in runs:
             operations.delete(client, run.id)
             for path in log_path(settings, run.id).parent.glob(f"{log_path(settings, run.id).name}*"):

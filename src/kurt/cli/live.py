@@ -89,6 +89,13 @@ class LiveView:
             self._told.setdefault(path, (0, self.board.now()))
         self._tell(f"step {path} {_told_state(row, facts)}")
 
+    def on_wait(self, path: str, what: str, command: str | None) -> None:
+        """A step waits for something outside of the run; the command ends the wait."""
+        self.board.waits(path, what)
+        self._tell(f"step {path} waits for {what}")
+        if command is not None:
+            self.on_notice(f"to go on: {command}")
+
     def on_items(self, path: str, *, done: int, failed: int, total: int, note: str = "") -> None:
         """A fan-out went on.
 

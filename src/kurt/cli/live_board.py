@@ -30,6 +30,7 @@ _SLOW = 0.5
 
 _ENDED = GOOD | {"failed", "cancelled"}
 _NOT_RUN = "not run"
+_WAITS = "waits"
 _TOP = re.compile(r"[\w-]+")
 _TOLD_BY_ROWS = re.compile(r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|run \S+ of .* starts")
 
@@ -155,6 +156,12 @@ class Board:
                 row.inside = {path: one for path, one in row.inside.items() if one.state == "failed"}
                 self._forget(path, row)
             return replace(row)
+
+    def waits(self, path: str, what: str) -> None:
+        """A step waits for something outside of the run."""
+        with self._lock:
+            row = self._row(path)
+            row.state, row.detail = _WAITS, printable(what)
 
     def items(self, path: str, done: int, failed: int, total: int, note: str = "") -> Row:
         """A fan-out went on; returns how it stands now."""

@@ -53,9 +53,13 @@ class _Relay:
         """A step changed its state."""
         self._view.on_step(path, state, **facts)
 
-    def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
+    def on_items(self, path: str, *, done: int, failed: int, total: int, note: str = "") -> None:
         """A fan-out went on."""
-        self._view.on_items(path, done=done, failed=failed, total=total)
+        self._view.on_items(path, done=done, failed=failed, total=total, note=note)
+
+    def on_wait(self, path: str, what: str, command: str | None) -> None:
+        """A step waits for something outside of the run."""
+        self._view.on_wait(path, what, command)
 
     def ended(self, run: Run) -> None:
         """Show how the run ended in the picture; the closing lines say it."""

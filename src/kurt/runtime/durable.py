@@ -19,7 +19,7 @@ from dbos import error as dbos_error
 
 from kurt.errors import RunFailedError, UsageError
 from kurt.runtime import names, serializer
-from kurt.runtime.recovery import first_argument, registered, repeated, system_database
+from kurt.runtime.recovery import first_argument, next_number, registered, repeated, system_database
 
 Cancelled = dbos_error.DBOSWorkflowCancelledError
 """Raised inside a run that was cancelled; it must pass through every handler."""
@@ -127,6 +127,22 @@ async def start_child(
 async def receive(topic: str, seconds: float) -> Any:
     """Wait for a message on a topic, at most `seconds`; None when there was none. Draws two numbers."""
     return await DBOS.recv_async(topic, timeout_seconds=seconds)
+
+
+async def is_recorded() -> bool:
+    """Whether what the run does next was done by an earlier execution of it, so that it is only read; draws no number."""
+    return await asyncio.to_thread(_is_recorded, current_run_id(), next_number())
+
+
+@repeated
+def _is_recorded(run_id: str, number: int) -> bool:
+    database = system_database()
+    table = database.tables.operation_outputs
+    query = sa.select(table.c.function_id).where(
+        table.c.workflow_uuid == run_id, table.c.function_id == number
+    )
+    with database.engine.connect() as connection:
+        return connection.execute(query).first() is not None
 
 
 async def take_message(root_id: str, topic: str, until: float) -> None:

@@ -37,6 +37,12 @@ PRIVATE_PREFIX = "executor."
 FAILED_ROWS_EVENT = "failed_rows"
 """Event that says how many rows of a run's steps failed without failing the run: `{"rows": 200, "rows_failed": 3}`."""
 
+WAITING_EVENT = "waiting_for"
+"""Event that says for what a run waits; see `kurt.runtime.asking`."""
+
+ANSWER_PREFIX = "answer."
+"""Prefix of the events that hold the answers of people, followed by the id of the question."""
+
 EVENT_KEYS = (
     "status",
     "started_at",
@@ -47,7 +53,7 @@ EVENT_KEYS = (
     "stage_current",
     "stage_status",
     "steps",
-    "waiting_for",
+    WAITING_EVENT,
     "items",
     FAILED_ROWS_EVENT,
 )

@@ -59,7 +59,8 @@ class Run:
         app_version: Kurt's interpreter version that it needs.
         user_id: whose run it is.
         workspace_id: in which workspace it is.
-        waiting_for: for what it waits (topic, until...), or None.
+        waiting_for: for what it waits (kind, path, and more by its kind), or None; what people can end comes first.
+        waits: for all that it waits, of which the first is `waiting_for`.
         error: type, message and more of a failure, or None.
         outputs: what it returned; None when it has not ended or was read in a list.
         summary: counts of what failed without failing the run; empty when nothing did.
@@ -85,6 +86,7 @@ class Run:
     user_id: str | None = None
     workspace_id: str | None = None
     waiting_for: JsonObject | None = None
+    waits: list[JsonObject] = field(default_factory=list["JsonObject"])
     error: JsonObject | None = None
     outputs: Json = None
     summary: dict[str, int] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class Run:
             "scheduled_for": iso(self.scheduled_for),
             "summary": self.summary,
             "waiting_for": jsonable(self.waiting_for),
+            "waits": jsonable(self.waits),
             "workflow": self.workflow,
             "kind": self.kind,
             "file": self.file,

@@ -9,7 +9,7 @@ call of DBOS that is used here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
@@ -17,10 +17,11 @@ from dbos import _dbos  # pyright: ignore[reportPrivateUsage] - no public way to
 from dbos._context import get_local_dbos_context
 from dbos._dbos import _get_dbos_instance, _get_or_create_dbos_registry  # pyright: ignore[reportPrivateUsage] - no public way to the instance
 from dbos._sys_db import db_retry
+from dbos._utils import GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.errors import NotFoundError
-from kurt.runtime import names, serializer
+from kurt.runtime import asking, names, serializer
 from kurt.runtime.logs import RUN_LABEL
 
 if TYPE_CHECKING:
@@ -48,6 +49,23 @@ def system_database() -> SystemDatabase:
     return _get_dbos_instance()._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
 
 
+def executor_id() -> str:
+    """The id of this executor."""
+    return GlobalParams.executor_id
+
+
+def next_number() -> int:
+    """The number that the run in which the caller is draws next.
+
+    Raises:
+        RuntimeError: called outside a run.
+    """
+    context = get_local_dbos_context()
+    if context is None:
+        raise RuntimeError("called outside a run")
+    return context.function_id + 1
+
+
 def is_launched() -> bool:
     """Whether this process has launched DBOS."""
     instance = _dbos._dbos_global_instance  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - the registry keeps one that has ended
@@ -57,6 +75,19 @@ def is_launched() -> bool:
 def database_of(client: DBOSClient) -> SystemDatabase:
     """The database object of a client, for rows that the client has no call for."""
     return client._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
+
+
+def take_back(database: SystemDatabase, members: Iterable[Any], alive: Collection[str]) -> None:
+    """Return a run and its children to their queues, as far as dead executors have them.
+
+    Args:
+        database: DBOS's.
+        members: rows of the run and its children, the run first.
+        alive: executors that hold a lease.
+    """
+    for row in reversed(list(members)):  # the run last: it must find its children on their way
+        if row.status == "PENDING" and row.executor_id not in alive:
+            _reenqueue(database, row, [row.executor_id])
 
 
 def pending_owners(database: SystemDatabase) -> set[str]:
@@ -84,7 +115,9 @@ def hand_back(database: SystemDatabase, dead: Iterable[str]) -> list[str]:
     dead = list(dead)
     if not dead:
         return []
-    moved = [row.id for row in _owned(database, dead) if _reenqueue(database, row, dead)]
+    owned = _owned(database, dead)
+    resting = asking.resting_among(database, owned, dead)
+    moved = [row.id for row in owned if row.id not in resting and _reenqueue(database, row, dead)]
     _drop_private_queues(database, dead)
     return moved
 
@@ -320,6 +353,9 @@ def work_left(database: SystemDatabase, queues: Iterable[str], owner: str | None
         status.c.queue_name.in_(served),
     )
     owned = sa.and_(status.c.status == sa.literal_column("'PENDING'"), status.c.executor_id == owner)
-    query = sa.select(status.c.workflow_uuid).where(sa.or_(waiting, owned)).limit(1)
+    query = sa.select(status.c.workflow_uuid.label("id"), status.c.status)
     with database.engine.connect() as connection:
-        return connection.execute(query).first() is not None
+        if connection.execute(query.where(waiting).limit(1)).first() is not None:
+            return True
+        own = list(connection.execute(query.where(owned))) if owner is not None else []
+    return len(asking.resting_among(database, own, [owner])) < len(own) if owner is not None else False

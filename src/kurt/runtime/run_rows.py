@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kurt.runtime import names
 from kurt.runtime.reading import NEVER, Run, decode, decode_error, moment
 from kurt.runtime.states import PENDING, shown_state
+from kurt.runtime.wait_words import shown, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,12 +131,12 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
     given = Row(*row)
     facts = _facts(given.attributes)
     event = decode(given.event, given.event_serialization)
-    waiting = event if given.status == PENDING else None
+    waits = [shown(wait) for wait in waits_of(event)] if given.status == PENDING else []
     outputs, summary = _result(given)
     return Run(
         id=given.id,
         name=facts.get("workflow") or given.name,
-        status=shown_state(given.status, waiting=waiting is not None, owner_alive=given.executor in live),
+        status=shown_state(given.status, waiting=bool(waits), owner_alive=given.executor in live),
         workflow=given.name,
         kind=facts.get("kind") or "python",
         file=facts.get("file"),
@@ -151,7 +152,8 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
         app_version=given.version,
         user_id=facts.get("user_id") or given.user,
         workspace_id=facts.get("workspace_id"),
-        waiting_for=waiting,
+        waiting_for=waits[0] if waits else None,
+        waits=waits,
         error=decode_error(given.error, given.serialization) or _too_late(given),
         outputs=outputs,
         summary=summary | (_failed_rows(event) if given.status == "SUCCESS" else {}),

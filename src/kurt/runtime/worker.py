@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from kurt.runtime import gate, recovery
+from kurt.runtime import gate, recovery, resting
 from kurt.runtime.engine import open_client
 from kurt.runtime.executor import Executor
 
@@ -144,7 +144,7 @@ class Worker:
         return _identity(self._settings.root) != self._folder
 
     def _has_work(self) -> bool:
-        if recovery.active_runs():
+        if set(recovery.active_runs()) - resting.released():
             return True
         if self._companion is not None and self._companion.has_work():
             return True

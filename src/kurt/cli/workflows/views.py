@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from kurt.cli.run_state import state_text
 from kurt.cli.table import Column, Table, time_text
+from kurt.runtime import wait_words
 
 
 def runs_table(runs: list[dict[str, Any]]) -> Table:
@@ -47,7 +49,7 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("workflow", run["name"]),
         ("file", run.get("file")),
         ("state", state_text(run)),
-        ("waiting for", _waiting(run.get("waiting_for"))),
+        *_waiting(run),
         ("queue", run.get("queue")),
         ("priority", run.get("priority") or None),
         ("executor", run.get("executor_id")),
@@ -56,7 +58,7 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("error", _error(run.get("error"))),
         ("hint", (run.get("error") or {}).get("hint")),
     ]
-    return [f"{name + ':':<13} {value}" for name, value in shown if value not in (None, "")]
+    return [f"{name and name + ':':<13} {value}" for name, value in shown if value not in (None, "")]
 
 
 _TIMES = (("created", "created_at"), ("started", "started_at"), ("ended", "completed_at"))
@@ -67,12 +69,44 @@ def _time(moment: str | None) -> str | None:
     return time_text(moment, terminal=True) if moment and sys.stdout.isatty() else moment
 
 
-def _waiting(waiting_for: dict[str, Any] | None) -> str | None:
-    if not waiting_for:
-        return None
-    if waiting_for.get("topic"):
-        return f"a message on {waiting_for['topic']!r} (step {waiting_for.get('path')})"
-    return f"a time (step {waiting_for.get('path')})"
+def _waiting(run: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """What the run waits for: each wait with what is asked and the command that ends it."""
+    waits: list[dict[str, Any]] = run.get("waits") or []
+    approvals = sum(wait_words.kind_of(wait) == wait_words.APPROVAL for wait in waits)
+    for wait in waits[:_SHOWN_WAITS]:
+        yield "waiting for", f"{_wait_text(wait)} (step {wait.get('path')})"
+        for name, field in (wait.get("fields") or {}).items():
+            yield "", f"  {name}: {_field_text(field)}"
+        command = wait_words.command_of(wait, run["run_id"], alone=approvals == 1)
+        if command is not None:
+            yield "to go on", command
+    if len(waits) > _SHOWN_WAITS:
+        yield "", f"... and {len(waits) - _SHOWN_WAITS} more; all of them are in --format json"
+
+
+_SHOWN_WAITS = 10
+
+
+def _wait_text(wait: dict[str, Any]) -> str:
+    """A wait with the time at which it ends by itself."""
+    text, until = wait_words.text_of(wait), wait.get("until")
+    if until is None or wait_words.kind_of(wait) == wait_words.TIME:
+        return text
+    return f"{text}, until {_time(wait_words.moment_text(until))}"
+
+
+def _field_text(field: dict[str, Any]) -> str:
+    """What a field of an approval accepts, on one line."""
+    import json
+
+    kind = field.get("type", "any")
+    if field.get("enum"):
+        kind = " | ".join(map(str, field["enum"]))
+    if field.get("default") is not None:
+        kind += f", default {json.dumps(field['default'], ensure_ascii=False)}"
+    elif field.get("required"):
+        kind += ", required"
+    return kind + (f" ({field['description']})" if field.get("description") else "")
 
 
 def _error(error: dict[str, Any] | None) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.engine.interpreter.envelope import FAILED, OPENED
 from kurt.engine.interpreter.simple import BLOCKS
 from kurt.engine.language.order import ancestors, dependencies, fallback_names
+from kurt.engine.language.schema import WAITS
 from kurt.runtime import names, row_records
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.history import Checkpoint, History
@@ -242,7 +243,7 @@ class _Failed(_Walk):
         own, instead = part.split()
         if instead:
             return self._replaced(part, instead[-1])
-        if part.step.type not in BLOCKS or part.step.type == "wait" or not _is_open(own[0]):
+        if part.step.type not in BLOCKS or part.step.type in WAITS or not _is_open(own[0]):
             return self._wiped_if_failed(part)
         if attempts := _attempts(part):
             return self._last_attempt(part, attempts[-1], own[-1])

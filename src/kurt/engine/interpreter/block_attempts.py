@@ -18,6 +18,7 @@ from kurt.engine.interpreter.children import outcome_of
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, SUCCEEDED, Envelope, StepFailed
 from kurt.engine.interpreter.retrying import after_failure
+from kurt.engine.language.schema import WAITS
 from kurt.errors import StepError, StepTimeoutError
 from kurt.runtime import durable
 from kurt.runtime.ending import end_child
@@ -103,10 +104,10 @@ class BlockAttempts:
 
     async def _outcome(self, child: str) -> durable.Outcome:
         """How the attempt ended; one that takes too long is ended here, with all that it has started."""
-        limit = None if self.step.type == "wait" else self.step.timeout
+        limit = None if self.step.type in WAITS else self.step.timeout
         try:
             async with asyncio.timeout(limit):
-                outcome = await outcome_of(child)
+                outcome = await outcome_of(child, rests=limit is None)
         except TimeoutError:
             return await self._stopped(child, limit or 0.0)
         if outcome.status != "CANCELLED":

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from kurt.engine.expressions.evaluation import evaluate, is_true
-from kurt.engine.interpreter import foreach, graph_run, subruns, waits
+from kurt.engine.interpreter import approvals, foreach, graph_run, subruns, waits
 from kurt.engine.interpreter.attempt import own_env
 from kurt.engine.interpreter.block_attempts import BlockAttempts
 from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
@@ -52,7 +52,7 @@ async def run_block(context: WorkflowContext, step: WorkflowStep, path: str, fra
     except StepFailed as failure:
         await _close(context, step, path, opened, error={**failure.error, "step": failure.path})
         raise
-    await _close(context, step, path, opened)
+    await _close(context, step, path, opened, value=value)
     return value
 
 
@@ -137,13 +137,16 @@ async def _close(
     opened: Envelope,
     *,
     error: JsonObject | None = None,
+    value: Json = None,
 ) -> None:
-    state = SUCCEEDED if error is None else FAILED
+    state = FAILED if error is not None else SKIPPED if value is NOT_RUN else SUCCEEDED
+    # What other blocks give is made of what the steps inside them have stored.
+    own = value if step.type == "approval" and state == SUCCEEDED else None
 
     async def closing() -> JsonObject:
         seconds = time.time() - float((opened.facts or {})["opened_at"])
         context.progress.step(path, state, kind=step.type, error=error, seconds=seconds)
-        return Envelope(state=state, kind=step.type, error=error).to_json()
+        return Envelope(state=state, kind=step.type, error=error, value=own).to_json()
 
     await durable.Slot().run(path, closing)
 
@@ -178,10 +181,12 @@ RUNNERS: dict[str, Runner] = {
     "switch": _switch,
     "workflow": subruns.run_workflow_step,
     "wait": waits.run_wait,
+    "approval": approvals.run_approval,
 }
 
 OPENERS: dict[str, Opener] = {
     "foreach": foreach.open_foreach,
     "switch": _open_switch,
     "wait": waits.open_wait,
+    "approval": approvals.open_approval,
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, Envelope, StepFailed, error_json
 from kurt.engine.language.analysis import default_paths, paths_used, steps_used
-from kurt.runtime import durable, names
+from kurt.runtime import durable, names, resting
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -176,8 +176,9 @@ async def ready(payload: JsonObject, frame: Frame) -> bool:
 
 async def _finished(parent: str, dependency: Dependency) -> tuple[bool, Json]:
     # What it waits for is in the database, and may come from another process.
-    while (found := await _look(parent, dependency)) is None:  # noqa: ASYNC110 - see above
-        await asyncio.sleep(_LOOK_EVERY)
+    with resting.waiting():
+        while (found := await _look(parent, dependency)) is None:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_LOOK_EVERY)
     return found
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from kurt.runtime import durable
+from kurt.runtime import durable, resting
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at children that may be at work in another process."""
@@ -34,9 +34,14 @@ def announced(run_id: str) -> Generator[None]:
 
 
 class Waiter:
-    """Waits for children of one parent."""
+    """Waits for children of one parent.
 
-    def __init__(self) -> None:
+    Args:
+        rests: nothing else is to be done until one of them ends; not where a time is counted meanwhile.
+    """
+
+    def __init__(self, *, rests: bool = True) -> None:
+        self._rests = rests
         self._running: dict[str, asyncio.Event] = {}
         self._pause = LOOK_SOON
 
@@ -49,6 +54,10 @@ class Waiter:
 
     async def next(self) -> list[tuple[str, durable.Outcome]]:
         """Wait until at least one child is over; those that are, with their outcomes."""
+        with resting.waiting() if self._rests else nullcontext():
+            return await self._next()
+
+    async def _next(self) -> list[tuple[str, durable.Outcome]]:
         while True:
             over = await self._over()
             if over:
@@ -94,9 +103,9 @@ class Waiter:
         return outcomes
 
 
-async def outcome_of(run_id: str) -> durable.Outcome:
+async def outcome_of(run_id: str, *, rests: bool = True) -> durable.Outcome:
     """Wait for one child."""
-    waiter = Waiter()
+    waiter = Waiter(rests=rests)
     waiter.add(run_id)
     return (await waiter.all())[run_id]
 

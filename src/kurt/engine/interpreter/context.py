@@ -100,7 +100,12 @@ class Around:
 
     def to_json(self) -> JsonObject | None:
         """As it is stored with a child run, None if it says nothing."""
-        stored = {"env": dict(self.env), "memory": self.memory, "cpu": self.cpu, "budgets": list(self.budgets)}
+        stored = {
+            "env": dict(self.env),
+            "memory": self.memory,
+            "cpu": self.cpu,
+            "budgets": list(self.budgets),
+        }
         return {key: value for key, value in stored.items() if value} or None
 
     @classmethod
@@ -134,6 +139,7 @@ class WorkflowContext:
         around: what the blocks around the present steps say, in this file.
         outside: what the blocks say that are around the whole file, where another one runs it.
         mocks: what the run only pretends.
+        use_cache: values that earlier runs have kept are used.
     """
 
     root_id: str
@@ -151,6 +157,7 @@ class WorkflowContext:
     interpreter: Interpreter
     prefix: str = ""
     base: str = ""
+    use_cache: bool = True
     run: JsonObject = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     around: Around = field(default_factory=Around)

@@ -19,6 +19,7 @@ from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import StepFailed
 from kurt.engine.interpreter.simple import is_simple, reserve, run_simple, value_of
 from kurt.engine.language.order import ancestors, dependencies
+from kurt.runtime import resting
 from kurt.runtime.durable import Slot
 from kurt.types import Json
 
@@ -99,8 +100,9 @@ class _Graph:
         ]
 
     async def _simple(self, step: WorkflowStep) -> None:
-        for name in self.needs[step.name]:
-            await self.done[name].wait()
+        with resting.waiting():
+            for name in self.needs[step.name]:
+                await self.done[name].wait()
         if not self.failures:
             await self._run_simple(step)
         self.done[step.name].set()

@@ -147,7 +147,9 @@ def _context(
         env={},
         interpreter=interpreter,
         outside=Around.from_json(payload.get("around")),
+        base=payload.get("base", ""),
         mocks=Mocks.from_json(payload.get("mock")),
+        use_cache=not payload.get("no_cache", False),
     )
     context.run = _run_scope(context, payload, attempt)
     context.env = {**secrets, **_file_env(context, payload["inputs"])}

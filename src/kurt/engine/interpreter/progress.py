@@ -50,8 +50,11 @@ class Listener(Protocol):
     def on_step(self, path: str, state: str, **facts: Any) -> None:
         """A step changed its state: `running`, `succeeded`, `failed`, `skipped`, `retrying`."""
 
-    def on_items(self, path: str, *, done: int, failed: int, total: int) -> None:
-        """A fan-out went on."""
+    def on_items(self, path: str, *, done: int, failed: int, total: int, note: str = "") -> None:
+        """A fan-out, or the rows of a step, went on."""
+
+    def on_wait(self, path: str, what: str, command: str | None) -> None:
+        """A step waits for something outside of the run; the command ends the wait."""
 
 
 _listeners: dict[str, Listener] = {}
@@ -128,8 +131,22 @@ class Progress:
         if (listener := _listeners.get(self.run_id)) is not None:
             _outside(lambda: listener.on_step(path, state, **facts))
 
-    def items(self, path: str, *, done: int, failed: int, total: int) -> None:
-        """A fan-out went on."""
+    def waits(self, path: str, what: str, command: str | None) -> None:
+        """A step waits for something outside of the run.
+
+        Args:
+            path: the step's path.
+            what: what it waits for, on one line.
+            command: the command that ends the wait, None for a time.
+        """
+        self._changes.step(path, "waiting", {})
+        self._set()
+        self.log.write("INFO", path, f"waits for {what}" + (f"; {command}" if command else ""))
+        if (listener := _listeners.get(self.run_id)) is not None:
+            _outside(lambda: listener.on_wait(path, what, command))
+
+    def items(self, path: str, *, done: int, failed: int, total: int, note: str = "") -> None:
+        """A fan-out, or the rows of a step, went on; the note says more, in words."""
         self._changes.items[path] = {"step": path, "done": done, "failed": failed, "total": total}
         self._set(
             stage=path,
@@ -138,7 +155,7 @@ class Progress:
             stage_status="running" if done < total else "completed",
         )
         if (listener := _listeners.get(self.run_id)) is not None:
-            _outside(lambda: listener.on_items(path, done=done, failed=failed, total=total))
+            _outside(lambda: listener.on_items(path, done=done, failed=failed, total=total, note=note))
 
     def _set(self, **events: Any) -> None:
         self._events.update(events)
@@ -263,6 +280,8 @@ def _told(state: str, facts: dict[str, Any]) -> str:
             error = facts.get("error") or {}
             wait = f", next attempt in {facts['wait']:.1f} s" if state == "retrying" else ""
             return f"failed: {error.get('type')}: {error.get('message')}{wait}"
+        case "cached":
+            return "cached: its value is that of an earlier run"
         case "succeeded":
             return f"succeeded in {facts.get('seconds', 0):.2f} s" if "seconds" in facts else "succeeded"
         case _:

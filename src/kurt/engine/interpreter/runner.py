@@ -12,7 +12,7 @@ from kurt.engine.interpreter.envelope import StepFailed, error_json, error_scope
 from kurt.engine.interpreter.loading import use
 from kurt.engine.interpreter.sequence import SequenceInterpreter, run_step, run_steps
 from kurt.errors import StepError
-from kurt.runtime import durable, names
+from kurt.runtime import durable, names, resting
 from kurt.runtime.mocked import marks
 from kurt.types import Json, JsonObject
 
@@ -32,7 +32,7 @@ async def run_declared(payload: JsonObject) -> JsonObject:
         `{"outputs", "summary"}`.
     """
     run_id = durable.current_run_id()
-    with announced(run_id):
+    with announced(run_id), resting.execution(payload.get("root") or run_id, run_id):
         context = await loading.run_context(payload, run_id, _INTERPRETER)
         is_root = context.root_id == run_id
         if is_root:
@@ -109,7 +109,7 @@ def _described(failure: Exception) -> JsonObject:
 async def run_branch(payload: JsonObject) -> JsonObject:
     """Run one item or branch; `{"value", "tally"}`."""
     run_id = durable.current_run_id()
-    with announced(run_id):
+    with announced(run_id), resting.execution(payload["root"], run_id):
         context = await loading.branch_context(payload, run_id, _INTERPRETER)
         try:
             frame = loading.frame_for(context, payload["scope"])

@@ -14,13 +14,13 @@ from kurt.types import Json
 if TYPE_CHECKING:
     from kurt.engine.language.schema import WorkflowStep
 
-BLOCKS = frozenset({"parallel", "foreach", "switch", "workflow", "wait"})
+BLOCKS = frozenset({"parallel", "foreach", "switch", "workflow", "wait", "approval"})
 """Types that the interpreter itself carries out; every other type is a kind."""
 
 
 def is_simple(step: WorkflowStep) -> bool:
     """True if the step needs nothing but its own step numbers, so that it may run beside others in one run."""
-    return step.type not in BLOCKS and step.fallback is None
+    return step.type not in BLOCKS and not step.is_flow and step.fallback is None
 
 
 def reserve(context: WorkflowContext, step: WorkflowStep) -> list[Slot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kurt.engine.expressions.references import resolve
@@ -9,6 +10,7 @@ from kurt.engine.interpreter import branch
 from kurt.engine.interpreter.children import outcome_of
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import StepFailed
+from kurt.engine.interpreter.model_terms import file_budgets
 from kurt.engine.language.arguments import bind_arguments
 from kurt.engine.language.inputs import bind_inputs
 from kurt.engine.language.schema import WorkflowCall, WorkflowDefinition, frozen_subworkflow
@@ -44,15 +46,17 @@ async def _start_file(
 ) -> None:
     frozen = frozen_subworkflow(context.frozen, call.target)
     definition = WorkflowDefinition.from_frozen(frozen)
-    around = context.around.within(context.outside).to_json()
+    around = replace(context.around.within(context.outside), budgets=file_budgets(context)).to_json()
     mock = context.mocks.inside(path)
     payload = {
         "frozen": frozen,
         "inputs": bind_inputs(definition, given),
         "root": context.root_id,
         "queue": context.queue,
+        "base": f"{context.base}{path}.",
         **({"around": around} if around else {}),
         **({"mock": mock} if mock is not None else {}),
+        **({} if context.use_cache else {"no_cache": True}),
     }
     await durable.start_child(
         names.RUN_WORKFLOW, run_id, [payload], _attributes(context, definition.name, path, "yaml")

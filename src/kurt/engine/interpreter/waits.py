@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from kurt.engine.durations import parse_duration
 from kurt.engine.expressions.references import resolve
 from kurt.engine.expressions.until import until_seconds
+from kurt.engine.interpreter.announcing import told
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import SUCCEEDED, Envelope
 from kurt.errors import StepTimeoutError
 from kurt.runtime import durable
+from kurt.runtime.wait_words import MESSAGE, TIME
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -48,53 +53,34 @@ async def run_wait(
     """
     del frame
     until, topic = float(facts["until"]), facts.get("topic")
-    await _announce(context, path, {"path": path, "topic": topic, "until": until})
-    try:
-        if topic is None:
-            value = await _sleep(path, until)
-            if facts.get("late"):
-                raise StepTimeoutError(
-                    f"the time has not come within {step.timeout:g} s", hint="raise `timeout:`"
-                )
-        else:
-            value = await _message(context, path, topic, until)
-    except Exception:
-        # Not when the executor ends (a `CancelledError`): the run then still waits, and shows it.
-        await _announce(context, path, None)
-        raise
-    await _announce(context, path, None)
-    return value
+    if topic is not None:
+        return await _message(context, path, topic, until, has_limit=step.timeout is not None)
+    await _sleep(context, path, until)
+    if facts.get("late"):
+        raise StepTimeoutError(f"the time has not come within {step.timeout:g} s", hint="raise `timeout:`")
+    return None
 
 
-_waits: dict[str, dict[str, JsonObject]] = {}
-"""What each run in this process waits for, by path: branches may wait side by side."""
-
-
-async def _announce(context: WorkflowContext, path: str, waiting_for: JsonObject | None) -> None:
-    """Show the run as waiting; written beside the run, so a replay may do it again."""
-    waits = _waits.setdefault(context.root_id, {})
-    if waiting_for is not None:
-        waits[path] = waiting_for
-    else:
-        waits.pop(path, None)
-    shown = next(iter(waits.values()), None)
-    if shown is None:
-        _waits.pop(context.root_id, None)
-    await asyncio.to_thread(durable.write_event, context.root_id, "waiting_for", shown)
-
-
-async def _sleep(path: str, until: float) -> None:
+async def _sleep(context: WorkflowContext, path: str, until: float) -> None:
     async def sleep() -> JsonObject:
-        await asyncio.sleep(max(0.0, until - time.time()))
+        async with told(context, path, {"kind": TIME, "topic": None, "until": until}):
+            await asyncio.sleep(max(0.0, until - time.time()))
         return Envelope(state=SUCCEEDED, kind="wait").to_json()
 
     await durable.Slot().run(f"kurt.wait:{path}", sleep)
 
 
-async def _message(context: WorkflowContext, path: str, topic: str, until: float) -> Json:
+async def _message(context: WorkflowContext, path: str, topic: str, until: float, *, has_limit: bool) -> Json:
+    tell = partial(
+        told, context, path, {"kind": MESSAGE, "topic": topic, "until": until if has_limit else None}
+    )
     if context.run_id != context.root_id:
-        await _fetch(context, path, topic, until)
-    received = await durable.receive(topic, max(0.0, until - time.time()))
+        await _fetch(context, path, topic, until, tell)
+        tell = nullcontext
+    elif await durable.is_recorded():
+        tell = nullcontext
+    async with tell():
+        received = await durable.receive(topic, max(0.0, until - time.time()))
     if received is None:
         raise StepTimeoutError(
             f"no message on {topic!r} came in time", hint=f"kurt workflows send ID --topic {topic} ..."
@@ -102,11 +88,14 @@ async def _message(context: WorkflowContext, path: str, topic: str, until: float
     return received["message"]
 
 
-async def _fetch(context: WorkflowContext, path: str, topic: str, until: float) -> None:
+async def _fetch(
+    context: WorkflowContext, path: str, topic: str, until: float, tell: Callable[[], Any]
+) -> None:
     """Bring the message from the run's mailbox to that of this item or branch."""
 
     async def fetch() -> JsonObject:
-        await durable.take_message(context.root_id, topic, until)
+        async with tell():
+            await durable.take_message(context.root_id, topic, until)
         return Envelope(state=SUCCEEDED, kind="wait").to_json()
 
     await durable.Slot().run(f"kurt.message:{path}", fetch)

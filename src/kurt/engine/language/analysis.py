@@ -108,3 +108,6 @@ def _block_paths(step: WorkflowStep) -> Iterator[Path]:
     if step.wait is not None:
         yield from template_paths([step.wait.for_, step.wait.message])
         yield from until_paths(step.wait.until)
+    if step.approval is not None:
+        defaults = [spec.default for spec in step.approval.fields.values()]
+        yield from template_paths([step.approval.message, defaults])

@@ -11,6 +11,7 @@ from kurt.engine.language.draft import Draft
 from kurt.engine.language.faults import Report
 from kurt.engine.language.inputs import checked
 from kurt.engine.language.schema import InputSpec
+from kurt.engine.language.source import DataPath
 
 
 def check_inputs(report: Report, draft: Draft) -> None:
@@ -23,11 +24,21 @@ def check_inputs(report: Report, draft: Draft) -> None:
             spec = InputSpec.model_validate(raw)
         except ValidationError:
             continue  # reported with the rest of the file
-        _check(report, name, spec)
+        check_input(report, ("inputs", name), name, spec)
 
 
-def _check(report: Report, name: str, spec: InputSpec) -> None:
-    place = ("inputs", name)
+def check_input(
+    report: Report, place: DataPath, name: str, spec: InputSpec, *, default_may_refer: bool = False
+) -> None:
+    """Check one declaration.
+
+    Args:
+        report: receives what is wrong with it.
+        place: where it stands.
+        name: the input.
+        spec: what it accepts.
+        default_may_refer: its default may hold references, whose values only the run knows.
+    """
     if spec.pattern is not None:
         try:
             compile_pattern(spec.pattern)
@@ -40,12 +51,11 @@ def _check(report: Report, name: str, spec: InputSpec) -> None:
         )
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         report.add((*place, "min"), "`min` is greater than `max`", "swap them")
-    if spec.default is not None:
-        _check_default(report, name, spec)
+    if spec.default is not None and not (default_may_refer and has_references(spec.default)):
+        _check_default(report, (*place, "default"), name, spec)
 
 
-def _check_default(report: Report, name: str, spec: InputSpec) -> None:
-    place = ("inputs", name, "default")
+def _check_default(report: Report, place: DataPath, name: str, spec: InputSpec) -> None:
     if has_references(spec.default):
         report.add(place, f"the default of `{name}` cannot hold references", "write the value itself")
         return

@@ -15,8 +15,8 @@ from kurt.engine.language.check_names import Use, check_use
 from kurt.engine.language.draft import Draft, DraftStep
 from kurt.engine.language.faults import Report
 from kurt.engine.language.names import Level, Names, View
-from kurt.engine.language.schema import is_flow
 from kurt.engine.language.notify import NAMES as NOTICE_NAMES
+from kurt.engine.language.schema import is_flow
 from kurt.engine.language.source import DataPath
 from kurt.errors import ExpressionError
 from kurt.types import Json, JsonObject
@@ -205,6 +205,18 @@ class ScopeCheck:
         for path in until_paths(until):
             check_use(self._report, names, Use(path, (*place, "until")))
 
+    def approval(self, step: DraftStep, names: Names) -> None:
+        """An `approval` block: what it asks is stored with the run, and shown."""
+        spec, place = step.value["approval"], step.place("approval")
+        self._template(
+            spec.get("message"), step.places.get("approval/message", (*place, "message")), names, stored=True
+        )
+        fields = spec.get("fields")
+        for name, field in fields.items() if isinstance(fields, dict) else ():
+            if isinstance(field, dict):
+                at = (*place, "fields", name, "default")
+                self._template(field.get("default"), at, names, stored=True)
+
     def _duration(self, value: Json, place: DataPath) -> None:
         if value is None or has_references(value):
             return
@@ -282,7 +294,15 @@ _BLOCKS = {
     "parallel": ScopeCheck.parallel,
     "workflow": ScopeCheck.workflow,
     "wait": ScopeCheck.wait,
+    "approval": ScopeCheck.approval,
 }
+
+
+def _row_names(step: DraftStep, names: Names) -> Names:
+    """What the fields of a step that works on rows may refer to: the row too."""
+    variable = step.value["spec"].get("as")
+    row = dict.fromkeys(("item", variable if isinstance(variable, str) else "item"), "any")
+    return names.inside({**row, "index": "int"})
 
 
 def _input_type(spec: Json) -> str:
@@ -296,12 +316,5 @@ def _guard(steps: list[DraftStep], step: DraftStep) -> DraftStep:
         guard = next((other for other in steps if other.fallback == step.name), None)
         if guard is None:
             break
-def _row_names(step: DraftStep, names: Names) -> Names:
-    """What the fields of a step that works on rows may refer to: the row too."""
-    variable = step.value["spec"].get("as")
-    row = dict.fromkeys(("item", variable if isinstance(variable, str) else "item"), "any")
-    return names.inside({**row, "index": "int"})
-
-
         step = guard
     return step

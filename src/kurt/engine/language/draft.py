@@ -36,6 +36,7 @@ _BLOCK_KEYS = {
     "switch": (*_AROUND, "switch", "on", "cases", "default"),
     "workflow": (*_AROUND, "workflow", "inputs"),
     "wait": ("wait", "for", "until", "message"),
+    "approval": ("approval", "message", "fields", "on_timeout", "on_reject"),
 }
 
 

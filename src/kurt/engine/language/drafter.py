@@ -76,17 +76,18 @@ class _Drafter:
     def _inputs(self, raw: Json) -> Json:
         if not isinstance(raw, dict):
             return {} if raw is None else raw
-        return {name: self._input(name, item) for name, item in raw.items()}
+        return {name: self._input(name, item, ("inputs", name), "input") for name, item in raw.items()}
 
-    def _input(self, name: str, raw: Json) -> Json:
+    def _input(self, name: str, raw: Json, place: DataPath, what: str) -> Json:
+        """The declaration of an input, or of a field of an approval, which may be a plain default."""
         if not isinstance(raw, dict):
             if isinstance(raw, str) and raw in _TYPE_WORDS:
-                message = f"the input `{name}` has the text {raw!r} as its default"
-                self._report.warn(("inputs", name), message, f"if the type is meant, write `{{type: {raw}}}`")
+                message = f"the {what} `{name}` has the text {raw!r} as its default"
+                self._report.warn(place, message, f"if the type is meant, write `{{type: {raw}}}`")
             return {"type": _TYPES[type(raw)], "default": raw}
         if raw and not set(raw) & set(keys_of(InputSpec)):
             hint = f"for a default that is a mapping write `{name}: {{type: object, default: {{...}}}}`"
-            self._report.add(("inputs", name), f"the input `{name}` has none of the keys of an input", hint)
+            self._report.add(place, f"the {what} `{name}` has none of the keys of an input", hint)
             return {"type": "object", "default": raw}
         return raw
 
@@ -160,7 +161,8 @@ class _Drafter:
                 if key in STEP_KEYS:
                     step.value.setdefault(key, item)
             elif key in STEP_KEYS:
-                message = f"`{key}` has no meaning for a `{kind}` block"
+                article = "an" if kind == "approval" else "a"
+                message = f"`{key}` has no meaning for {article} `{kind}` block"
                 self._report.add((*step.path, key), message, _misplaced(key, kind), key=True)
             else:
                 self._report.unknown_key((*step.path, key), known, f"a `{kind}` block")
@@ -223,6 +225,35 @@ class _Drafter:
             step.value["wait"] = {
                 "for": 0
             }  # likely the misspelt key; that one is missing too is no second fault
+
+    def _approval(self, step: DraftStep, raw: JsonObject) -> None:
+        keys = ("message", "fields", "on_timeout", "on_reject")
+        base, given = (*step.path, "approval"), raw.get("approval")
+        if isinstance(given, str):
+            given, base = {**raw, "message": given}, step.path
+            step.places["approval/message"] = (*step.path, "approval")
+        elif "approval" in raw:
+            given = self._inner(step, raw, "approval", "approval: {message: ...}")
+            for key in keys:
+                if key in raw:
+                    hint = f"write `{key}` below `approval`, beside its `message`"
+                    self._report.add((*step.path, key), f"`{key}` stands beside `approval`", hint, key=True)
+        else:
+            given, base = raw, step.path
+        spec = {key: given[key] for key in keys if key in given}
+        if isinstance(spec.get("fields"), dict):
+            spec["fields"] = {
+                name: self._input(name, item, (*base, "fields", name), "field")
+                for name, item in spec["fields"].items()
+            }
+        step.value["approval"] = spec
+        step.places["approval"] = base
+        if "timeout" in given:
+            step.value["timeout"] = given["timeout"]
+            step.places["timeout"] = (*base, "timeout")
+        for key in given:
+            if base != step.path and key not in (*keys, "timeout"):
+                self._report.unknown_key((*base, key), (*keys, "timeout"), "`approval`")
 
     def _inner(self, step: DraftStep, raw: JsonObject, key: str, example: str) -> JsonObject:
         """The mapping below a block's key."""
@@ -291,6 +322,13 @@ class _Drafter:
         self._report.check_model(WorkflowStep, value, Origin(step.path, "a step", step.places))
 
 
+def _misplaced(key: str, kind: str) -> str:
+    """What to do with a key that a block cannot have."""
+    if key in ("cache", "budget"):
+        return f"write `{key}` on the steps that it is meant for"
+    return f"remove it: {'an approval' if kind == 'approval' else 'a wait'} starts no process"
+
+
 def _handling(defaults: Json) -> str | None:
     handling = defaults.get("on_error") if isinstance(defaults, Mapping) else None
     return handling if handling in ("fail", "skip", "retry") else None
@@ -300,6 +338,7 @@ def _type_hint(raw: Mapping[str, Any]) -> str:
     """The type that a step without one seems to be."""
     signs = {
         "code": "script",
+        "prompt": "llm",
         "call": "python",
         "url": "http",
         "signature": "dspy",
@@ -312,11 +351,3 @@ def _type_hint(raw: Mapping[str, Any]) -> str:
     if found:
         return f"add `type: {found}`"
     return f"add `type:`, for example `type: cli`, or a block: {listing(BLOCK_KINDS)}"
-def _misplaced(key: str, kind: str) -> str:
-    """What to do with a key that a block cannot have."""
-    if key in ("cache", "budget"):
-        return f"write `{key}` on the steps that it is meant for"
-    return f"remove it: {'an approval' if kind == 'approval' else 'a wait'} starts no process"
-
-
-        "prompt": "llm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 from kurt.engine.expressions.allowance import MAX_WORK
 from kurt.engine.expressions.automaton import compile_pattern
@@ -13,7 +13,7 @@ from kurt.engine.expressions.operators import is_number
 from kurt.engine.expressions.patterns import PatternError
 from kurt.engine.expressions.references import kind_of
 from kurt.engine.language.faults import shown
-from kurt.engine.language.schema import InputSpec, WorkflowDefinition
+from kurt.engine.language.schema import InputSpec
 from kurt.engine.language.source import read_source
 from kurt.engine.language.yaml12 import plain_scalar
 from kurt.engine.suggestions import did_you_mean, listing
@@ -21,8 +21,22 @@ from kurt.errors import DefinitionError, InputError
 from kurt.types import Json, JsonObject
 
 
+class Declares(Protocol):
+    """What declares inputs: a workflow, or a question."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, InputSpec]:
+        """What it accepts, by name."""
+        ...
+
+
 def bind_inputs(
-    definition: WorkflowDefinition, given: Mapping[str, Json] | None = None, *, texts: Iterable[str] = ()
+    definition: Declares, given: Mapping[str, Json] | None = None, *, texts: Iterable[str] = ()
 ) -> JsonObject:
     """The value of every declared input: what is given, or its default, or null.
 
@@ -55,7 +69,7 @@ def _is_missing(name: str, spec: InputSpec, values: Mapping[str, Json], wrong: s
     return spec.required and not spec.has_default and name not in values and name not in wrong
 
 
-def _error(definition: WorkflowDefinition, faults: list[str], missing: list[str]) -> InputError:
+def _error(definition: Declares, faults: list[str], missing: list[str]) -> InputError:
     declared = listing(definition.inputs)
     hint = (
         f"the inputs of {definition.name!r} are {declared}" if definition.inputs else "it declares no inputs"
@@ -67,14 +81,12 @@ def _error(definition: WorkflowDefinition, faults: list[str], missing: list[str]
     return InputError(f"{len(faults)} inputs are wrong", hint=hint, causes=tuple(faults))
 
 
-def _unknown(name: str, definition: WorkflowDefinition) -> str:
+def _unknown(name: str, definition: Declares) -> str:
     near = did_you_mean(name, definition.inputs)
     return f"there is no input `{name}`" + (f"; {near}" if near else "")
 
 
-def _from_texts(
-    definition: WorkflowDefinition, texts: Iterable[str], faults: list[str], wrong: set[str]
-) -> JsonObject:
+def _from_texts(definition: Declares, texts: Iterable[str], faults: list[str], wrong: set[str]) -> JsonObject:
     """The values of `name=value` texts; what is not understood is noted, and its name is added to `wrong`."""
     values: JsonObject = {}
     for text in texts:

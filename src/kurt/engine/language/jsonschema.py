@@ -111,6 +111,13 @@ def _restate(definitions: JsonObject) -> None:
         "description": "How long to wait for a message.",
         "type": ["string", "number"],
     }
+    approval = definitions["ApprovalSpec"]
+    approval["properties"]["timeout"] = {
+        "$comment": "the step's own timeout",
+        "description": "How long to wait for an answer; without it for as long as it takes.",
+        "type": ["string", "number"],
+        "examples": ["2d"],
+    }
 
 
 def _step(own: JsonObject, kinds: Mapping[str, KindInfo], definitions: JsonObject) -> JsonObject:
@@ -210,7 +217,7 @@ _BLOCK_PROPERTIES: JsonObject = {
         "examples": ["workflows/fetch.yaml"],
     },
 }
-_INLINE = {"switch": "SwitchSpec", "wait": "WaitSpec"}
+_INLINE = {"switch": "SwitchSpec", "wait": "WaitSpec", "approval": "ApprovalSpec"}
 
 
 def _block_property(kind: str, key: str, own: JsonObject) -> JsonObject:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kurt.engine.kinds import KindInfo
+from kurt.engine.language.check_approvals import check_approvals
 from kurt.engine.language.check_inputs import check_inputs
 from kurt.engine.language.check_kinds import check_kinds
 from kurt.engine.language.check_order import check_order
@@ -151,6 +152,7 @@ class _Loader:
         if draft is not None:
             adopt_runs(report, draft, self._root)
             check_inputs(report, draft)
+            check_approvals(report, draft)
             check_policies(report, draft)
             check_order(report, draft)
             ScopeCheck(report, draft, check_kinds(report, draft, self._kinds, self._root)).run()

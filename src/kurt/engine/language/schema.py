@@ -16,6 +16,7 @@ from kurt.engine.language.model_specs import BudgetSpec, CacheSpec
 from kurt.engine.language.notify import NotifySpec
 from kurt.engine.language.policies import DebounceSpec, ScheduleSpec
 from kurt.engine.language.specs import (
+    ApprovalSpec,
     Defaults,
     ForeachSpec,
     InputSpec,
@@ -28,13 +29,13 @@ from kurt.types import Json, JsonObject
 
 __all__ = [
     "BLOCK_KINDS",
-    "FROZEN_FORMAT",
-    "Defaults",
     "FLOW_KINDS",
-    "ErrorHandling",
+    "FROZEN_FORMAT",
     "ApprovalSpec",
     "BudgetSpec",
     "CacheSpec",
+    "Defaults",
+    "ErrorHandling",
     "ForeachSpec",
     "InputSpec",
     "LimitsSpec",
@@ -45,17 +46,15 @@ __all__ = [
     "WorkflowDefinition",
     "WorkflowStep",
     "frozen_subworkflow",
+    "is_flow",
 ]
 
-    "is_flow",
 FROZEN_FORMAT = 1
 """Version of the form in which definitions are stored with runs."""
 
-BLOCK_KINDS = ("parallel", "foreach", "switch", "workflow", "wait")
+BLOCK_KINDS = ("parallel", "foreach", "switch", "workflow", "wait", "approval")
 """Kinds that the interpreter carries out itself; every other type is a plug-in."""
 
-
-class ErrorHandling(Model):
 FLOW_KINDS = {"llm": "items", "embed": "items"}
 """Kinds that work on rows where this field is given: the interpreter then gives each row a checkpoint of its own."""
 
@@ -68,6 +67,8 @@ def is_flow(kind: str, spec: Mapping[str, Any]) -> bool:
     """Whether a step of this kind, with these fields of its own, works on rows."""
     return FLOW_KINDS.get(kind, "") in spec
 
+
+class ErrorHandling(Model):
     """What happens when a step has failed and no attempt is left.
 
     Attributes:
@@ -122,15 +123,16 @@ class WorkflowStep(Model):
         on_error: what happens when it has failed.
         env: variables for its child processes.
         limits: limits of its child processes.
-        spec: the kind's own fields, as written.
-        steps: the body of `parallel` and `foreach`.
         cache: keep its value for later runs.
         budget: what its calls of models may cost.
+        spec: the kind's own fields, as written.
+        steps: the body of `parallel` and `foreach`.
         foreach: the fan-out.
         collect: template that gives the value of each item.
         switch: the choice.
         workflow: the other workflow.
         wait: what is waited for.
+        approval: what a person is asked.
         pointer: where it stands in its definition: `steps/0/steps/1`; see `WorkflowDefinition.at`.
     """
 
@@ -159,9 +161,6 @@ class WorkflowStep(Model):
     limits: LimitsSpec | None = Field(
         None, description="Limits of child processes.", examples=[{"memory": "1GB", "cpu": "60s"}]
     )
-    spec: dict[str, Any] = Field(default_factory=dict)
-    steps: list["WorkflowStep"] = Field(
-        default_factory=list, description="The steps inside the block.", examples=[[]]
     cache: CacheSpec | None = Field(
         None,
         description="Keep the value for later runs with the same inputs.",
@@ -170,6 +169,9 @@ class WorkflowStep(Model):
     budget: BudgetSpec | None = Field(
         None, description="What the step's calls of models may cost.", examples=[{"usd": 0.5}]
     )
+    spec: dict[str, Any] = Field(default_factory=dict)
+    steps: list["WorkflowStep"] = Field(
+        default_factory=list, description="The steps inside the block.", examples=[[]]
     )
     foreach: ForeachSpec | None = Field(
         None, description="Run `steps` for each item.", examples=[{"items": "${urls}"}]
@@ -178,6 +180,7 @@ class WorkflowStep(Model):
     switch: SwitchSpec | None = Field(None, description="Run one of several lists of steps.")
     workflow: WorkflowCall | None = Field(None, description="Run another workflow.")
     wait: WaitSpec | None = Field(None, description="Wait for a time or a message.")
+    approval: ApprovalSpec | None = Field(None, description="Wait until a person approves or rejects.")
     pointer: str = Field("", exclude=True)
 
     @property
@@ -186,14 +189,14 @@ class WorkflowStep(Model):
         return self.type in BLOCK_KINDS
 
     @property
-    def fallback(self) -> "str | list[WorkflowStep] | None":
-        """What runs instead when it has failed: a step's name, or steps."""
-        return self.on_error.fallback if self.on_error else None
-    @property
     def is_flow(self) -> bool:
         """Whether it is a plug-in kind that the interpreter carries out row by row."""
         return is_flow(self.type, self.spec)
 
+    @property
+    def fallback(self) -> "str | list[WorkflowStep] | None":
+        """What runs instead when it has failed: a step's name, or steps."""
+        return self.on_error.fallback if self.on_error else None
 
     @property
     def skips_errors(self) -> bool:
@@ -233,7 +236,7 @@ class WorkflowStep(Model):
         """Whether it is a block that is tried several times, or ended when it takes too long."""
         policy = self.retry_of(definition)
         is_tried = policy is not None and policy.max_attempts > 1
-        return self.is_block and (is_tried or (self.timeout is not None and self.type != "wait"))
+        return self.is_block and (is_tried or (self.timeout is not None and self.type not in WAITS))
 
     def bodies(self) -> "Iterator[tuple[str, list[WorkflowStep]]]":
         """The lists of steps inside it, each with the part of the pointer that leads there."""
@@ -263,19 +266,19 @@ class WorkflowDefinition(Model):
         on_error: steps that run when it has failed.
         finally_: steps that run in the end, in any case; `finally:` in a file.
         outputs: what it gives back, by name.
-        schedule: when it runs by itself.
         notify: who is told when it has ended, or waits for somebody.
+        schedule: when it runs by itself.
         queue: the queue it runs on in the background.
         priority: among the runs of its queue; 1 is first.
         concurrency: how many of its runs may be at work at once.
         debounce: makes one run of requests for a background run that come close together.
         timeout: seconds for the whole run.
         limits: limits of child processes.
+        budget: what all calls of models of a run may cost.
         file: the file as it was named, relative to the project where it lies in it.
         sha256: of the file's bytes.
     """
 
-        budget: what all calls of models of a run may cost.
     name: str = Field(min_length=1, max_length=200, description="Name of the workflow.", examples=["pages"])
     description: Text | None = Field(None, description="What it is for.", examples=["Fetch pages"])
     version: Text | None = Field(None, description="Version of the file, for people.", examples=["1"])
@@ -305,15 +308,15 @@ class WorkflowDefinition(Model):
     outputs: dict[Name, Any] = Field(
         default_factory=dict, description="What the workflow gives back.", examples=[{"titles": "${titles}"}]
     )
-    schedule: list[ScheduleSpec] = Field(
-        default_factory=list,
-        description="When it runs by itself, once `kurt schedules create FILE` has registered it; one, or a list.",
-        examples=[{"cron": "0 7 * * 1", "timezone": "Europe/Paris"}],
-    )
     notify: list[NotifySpec] = Field(
         default_factory=list,
         description="Who is told when the run has failed or succeeded, or waits for somebody's answer.",
         examples=[[{"type": "command", "on": "failure", "command": ["notify-send", "${notice.title}"]}]],
+    )
+    schedule: list[ScheduleSpec] = Field(
+        default_factory=list,
+        description="When it runs by itself, once `kurt schedules create FILE` has registered it; one, or a list.",
+        examples=[{"cron": "0 7 * * 1", "timezone": "Europe/Paris"}],
     )
     queue: Name | None = Field(None, description="Queue for runs in the background.", examples=["default"])
     priority: int | None = Field(
@@ -335,15 +338,15 @@ class WorkflowDefinition(Model):
     limits: LimitsSpec | None = Field(
         None, description="Limits of child processes.", examples=[{"memory": "1GB", "cpu": "60s"}]
     )
-    file: str = ""
-    sha256: str = ""
-
-    @classmethod
     budget: BudgetSpec | None = Field(
         None,
         description="What all calls of models of a run may cost, those of files that it runs included.",
         examples=[{"usd": 5, "tokens": 1000000}],
     )
+    file: str = ""
+    sha256: str = ""
+
+    @classmethod
     def from_frozen(cls, frozen: Mapping[str, Any]) -> Self:
         """The definition that is stored with a run.
 
@@ -370,16 +373,16 @@ class WorkflowDefinition(Model):
             yield step
             todo[:0] = [inner for _, steps in step.bodies() for inner in steps]
 
-    def at(self, pointer: str) -> WorkflowStep:
-        """The step with this pointer.
-
-        Raises:
     def path_of(self, pointer: str) -> str:
         """The path of the step with this pointer, without the keys of items; empty if there is none."""
         part, _, _ = pointer.partition("/")
         names = [step.name for step in self.walk() if f"{pointer}/".startswith(f"{step.pointer}/")]
         return ".".join(names if part == "steps" else [part, *names])
 
+    def at(self, pointer: str) -> WorkflowStep:
+        """The step with this pointer.
+
+        Raises:
             KeyError: there is none.
         """
         for step in self.walk():

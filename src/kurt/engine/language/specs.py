@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kurt.engine.language.fields import Bytes, Condition, Model, Seconds, Text, Variable, Variables
+from kurt.engine.language.fields import Bytes, Condition, Model, Name, Seconds, Text, Variable, Variables
 
 InputType = Literal["string", "int", "float", "bool", "list", "object", "any", "date", "path"]
 
@@ -177,6 +177,34 @@ class InputSpec(Model):
     def has_default(self) -> bool:
         """Whether a default was written, be it null."""
         return "default" in self.model_fields_set
+
+
+class ApprovalSpec(Model):
+    """What an `approval` block asks a person.
+
+    Attributes:
+        message: the question, which may hold references.
+        fields: what the person may or must give with the answer.
+        on_timeout: what an answer that does not come within `timeout` counts as.
+        on_reject: whether a rejection fails the step.
+    """
+
+    message: Text = Field(description="The question.", examples=["Publish ${post.title}?"])
+    fields: dict[Name, InputSpec] = Field(
+        default_factory=dict,
+        description="What is given with the answer, declared as inputs are; a default may hold references.",
+        examples=[{"channel": {"type": "string", "enum": ["blog", "newsletter"]}, "urgent": False}],
+    )
+    on_timeout: Literal["fail", "approve", "reject", "skip"] = Field(
+        "fail",
+        description="What happens when no answer has come within `timeout`.",
+        examples=["reject"],
+    )
+    on_reject: Literal["fail", "continue"] = Field(
+        "fail",
+        description="`fail` fails the step with the error type `Rejected`, `continue` gives the answer as its value.",
+        examples=["continue"],
+    )
 
 
 class Defaults(Model):

@@ -125,6 +125,8 @@ def _kind_note(step: WorkflowStep) -> str:
         return f"workflow {step.workflow.target}"
     if step.wait is not None:
         return f"wait {step.wait.for_ or step.wait.until or step.wait.message}"
+    if step.approval is not None:
+        return f"approval: {step.approval.message}"
     return step.type
 
 

@@ -164,9 +164,9 @@ def _work(known: _Known, step: WorkflowStep, path: str) -> JsonObject:
         return _switch(known, step, path)
     if step.workflow is not None:
         return _workflow(known, step)
-    if step.wait is not None:
-        spec = step.wait.model_dump(by_alias=True, exclude_none=True)
-        return {"wait": _known_value(spec, known.names)}
+    waits = step.wait or step.approval
+    if waits is not None:
+        return {step.type: _known_value(waits.model_dump(by_alias=True, exclude_unset=True), known.names)}
     if step.type == "parallel":
         return {"steps": _plan_list(_inside(known), step.steps, f"{path}.", independent=True)}
     info = known.kinds.get(step.type)
@@ -328,9 +328,17 @@ def _kind_line(step: JsonObject) -> str:
         return f"switch on {step['on']}"
     if "wait" in step:
         return "wait " + ", ".join(f"{key} {value}" for key, value in step["wait"].items())
+    if "approval" in step:
+        return "approval: " + _approval_line(step["approval"])
     if "workflow" in step:
         return f"workflow {step['workflow']} with {_shown(step['inputs'])}"
     return str(step["type"])
+
+
+def _approval_line(spec: JsonObject) -> str:
+    """What a person is asked, and what is to be given with the answer."""
+    fields = "".join(f" {name}" for name in spec.get("fields", {}))
+    return _shown(spec["message"]) + (f", asks for{fields}" if fields else "")
 
 
 def _shown(value: Json) -> str:

@@ -1,0 +1,161 @@
+"""Telling that a run waits, and looking after the waits for people of this process.
+
+One task looks twice a second for answers to all questions that are open here, and notes which runs only wait for people:
+nobody needs to execute those until an answer is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from kurt.engine.interpreter.context import WorkflowContext
+from kurt.runtime import asking, resting, wait_words
+from kurt.runtime.recovery import executor_id, repeated, system_database
+from kurt.types import JsonObject
+
+_log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks for answers."""
+
+REST_AFTER = 1.0
+"""Seconds for which nothing is done in a run before it is noted that nobody needs to execute it."""
+
+
+@asynccontextmanager
+async def told(context: WorkflowContext, path: str, wait: JsonObject) -> AsyncGenerator[None]:
+    """The run is shown as waiting while the context lasts; also when this process ends in the middle of it.
+
+    Args:
+        context: the run.
+        path: path of the step.
+        wait: what is waited for, with its `kind`.
+    """
+    shown_path = context.base + path
+    token = secrets.token_hex(8)
+    entry = {**context.masker.mask_value(wait), "path": shown_path, "run_id": context.run_id, "token": token}
+    await beside(partial(repeated(asking.begin), system_database(), context.root_id, entry))
+    alone = wait_words.kind_of(entry) == wait_words.MESSAGE
+    context.progress.waits(
+        path, wait_words.text_of(entry), wait_words.command_of(entry, context.root_id, alone=alone)
+    )
+    is_timed = asking.has_time(entry)
+    try:
+        with nullcontext() if is_timed else _watched(context.root_id, token):
+            yield
+    except Exception:
+        # Not when the executor ends (a `CancelledError`): the run then still waits, and shows it.
+        await _over(context.root_id, token)
+        raise
+    await _over(context.root_id, token)
+
+
+async def _over(root_id: str, token: str) -> None:
+    resting.hold(root_id)
+    await beside(partial(repeated(asking.end), system_database(), root_id, token))
+
+
+async def beside(work: Callable[[], Any]) -> Any:
+    """Do it in a thread, outside of the run's context: DBOS would take it for a step of the run."""
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is looked after in one event loop.
+
+    Attributes:
+        asks: the open questions: the run that the user started, and the future of the answer.
+        waits: tokens of the waits for people by run.
+        task: looks after them.
+    """
+
+    asks: dict[str, tuple[str, asyncio.Future[JsonObject]]] = field(default_factory=dict)
+    waits: dict[str, set[str]] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin to look, unless that has begun."""
+        if self.task is None or self.task.done():
+            # Without the context of the run that happens to wait first.
+            self.task = asyncio.get_running_loop().create_task(self._look(), context=contextvars.Context())
+
+    async def _look(self) -> None:
+        while self.asks or self.waits:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self._find_answers()
+                await self._note_rest()
+            except SQLAlchemyError as error:  # away for a while: told elsewhere, tried again
+                _log.debug("could not look for answers: %s", error)
+
+    async def _find_answers(self) -> None:
+        wanted = {ask: root_id for ask, (root_id, _) in self.asks.items()}
+        if not wanted:
+            return
+        for ask, answer in (await beside(partial(asking.answers, system_database(), wanted))).items():
+            _, future = self.asks.get(ask, (None, None))
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    async def _note_rest(self) -> None:
+        known = resting.released_roots()
+        for root_id, tokens in list(self.waits.items()):
+            run_ids = resting.rested(root_id, seconds=REST_AFTER)
+            if run_ids is None or root_id in known:
+                continue
+            rested = asking.Rested(root_id, run_ids, frozenset(tokens), executor_id())
+            if await beside(partial(asking.rest, system_database(), rested)) and resting.rested(root_id):
+                resting.release(root_id, run_ids)
+
+
+_watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
+
+
+def _watch() -> _Watch:
+    loop = asyncio.get_running_loop()
+    if loop not in _watches:
+        for other in [one for one in _watches if one.is_closed()]:
+            del _watches[other]
+        _watches[loop] = _Watch()
+    return _watches[loop]
+
+
+@contextmanager
+def _watched(root_id: str, token: str) -> Generator[None]:
+    """The caller's lane waits for people, and for nothing else, while the context lasts."""
+    watch = _watch()
+    tokens = watch.waits.setdefault(root_id, set())
+    tokens.add(token)
+    watch.begin()
+    try:
+        with resting.waiting():
+            yield
+    finally:
+        tokens.discard(token)
+        if not tokens and watch.waits.get(root_id) is tokens:
+            del watch.waits[root_id]
+
+
+async def answer_of(root_id: str, ask: str, seconds: float | None) -> JsonObject | None:
+    """Wait for the answer to a question, at most so many seconds; None if there is none."""
+    watch = _watch()
+    future: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+    watch.asks[ask] = (root_id, future)
+    watch.begin()
+    try:
+        return await asyncio.wait_for(future, seconds)
+    except TimeoutError:
+        return None
+    finally:
+        watch.asks.pop(ask, None)

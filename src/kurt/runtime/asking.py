@@ -1,0 +1,319 @@
+"""What runs wait for, and what people answer: both stand in the database beside the runs, and draw no step numbers.
+
+The event `waiting_for` of the run that the user started tells of the wait that is shown first, and under `waits` of all
+that go on in the run and its children. While nothing else is to be done in it, `resting` names the run and its children:
+nobody has to execute them until an answer comes, a message is sent, or a time is over.
+
+An answer is an event of that run under `answer.` and the id of the question. It is written once, by whoever is first: a
+person, or the step itself when its time is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from kurt.runtime import names, serializer
+from kurt.runtime.wait_words import APPROVAL, MESSAGE, TIME, kind_of, moment_text, waits_of
+
+if TYPE_CHECKING:
+    from dbos._sys_db import SystemDatabase
+
+    from kurt.types import JsonObject
+
+_ORDER = (APPROVAL, MESSAGE, TIME)
+_CHUNK = 200
+_UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+
+
+def answer_key(ask: str) -> str:
+    """The key of the event that is the answer to a question."""
+    return f"{names.ANSWER_PREFIX}{ask}"
+
+
+def begin(database: SystemDatabase, root_id: str, wait: JsonObject) -> None:
+    """Tell that a run waits; what it said of the same wait before goes.
+
+    Args:
+        database: DBOS's.
+        root_id: the run that the user started.
+        wait: `kind`, `path`, `run_id` (of the run or child that waits), `token`, and more by its kind.
+    """
+
+    def change(waits: list[JsonObject]) -> list[JsonObject]:
+        place = _place(wait)
+        return [*(one for one in waits if _place(one) != place), wait]
+
+    _change(database, root_id, change)
+
+
+def end(database: SystemDatabase, root_id: str, token: str) -> None:
+    """Tell that a wait is over."""
+    _change(database, root_id, lambda waits: [one for one in waits if one.get("token") != token])
+
+
+def clear(database: SystemDatabase, root_id: str) -> None:
+    """Tell that a run waits for nothing: it is over, or begins again."""
+    _change(database, root_id, lambda _: [])
+
+
+def _place(wait: JsonObject) -> tuple[Any, Any]:
+    return wait.get("run_id"), wait.get("path")
+
+
+def _change(
+    database: SystemDatabase, root_id: str, change: Callable[[list[JsonObject]], list[JsonObject]]
+) -> None:
+    """Change the list of waits, and say that the run does not rest."""
+    with database.engine.begin() as connection:
+        before = _locked(database, connection, root_id)
+        waits = change(waits_of(before))
+        if waits or before is not None:
+            _write(database, connection, root_id, _event(waits))
+
+
+def _event(waits: list[JsonObject], resting: Sequence[str] = ()) -> JsonObject | None:
+    if not waits:
+        return None
+    ordered = sorted(waits, key=lambda one: _ORDER.index(kind_of(one)))
+    event = {**ordered[0], "waits": ordered}
+    return {**event, "resting": list(resting)} if resting else event
+
+
+def _locked(database: SystemDatabase, connection: sa.Connection, root_id: str) -> Any:
+    """The event as it is, which nobody else changes until the transaction ends."""
+    table = database.tables.workflow_events
+    mine = (table.c.workflow_uuid == root_id, table.c.key == names.WAITING_EVENT)
+    if database.engine.dialect.name != "sqlite":  # there a transaction has the file to itself
+        null = {"workflow_uuid": root_id, "key": names.WAITING_EVENT, "value": "null"}
+        connection.execute(
+            database.dialect.insert(table)
+            .values(**null, serialization=serializer.NAME)
+            .on_conflict_do_nothing()
+        )
+        connection.execute(sa.select(table.c.key).where(*mine).with_for_update())
+    row = connection.execute(sa.select(table.c.value, table.c.serialization).where(*mine)).first()
+    return _loaded(row)
+
+
+def _loaded(row: Any) -> Any:
+    """The value of an event; one that something else than Kurt has written is none."""
+    return serializer.loads(row[0]) if row is not None and row[1] == serializer.NAME else None
+
+
+def _write(database: SystemDatabase, connection: sa.Connection, root_id: str, value: Any) -> None:
+    table = database.tables.workflow_events
+    stored = {"value": serializer.dumps(value), "serialization": serializer.NAME}
+    statement = database.dialect.insert(table).values(
+        workflow_uuid=root_id, key=names.WAITING_EVENT, **stored
+    )
+    connection.execute(statement.on_conflict_do_update(index_elements=["workflow_uuid", "key"], set_=stored))
+
+
+def event_of(database: SystemDatabase, root_id: str) -> Any:
+    """The event `waiting_for` of a run, None if it waits for nothing."""
+    return events_of(database, [root_id]).get(root_id)
+
+
+def events_of(database: SystemDatabase, root_ids: Iterable[str]) -> dict[str, Any]:
+    """The events `waiting_for` of those of the runs that wait."""
+    table = database.tables.workflow_events
+    found: dict[str, Any] = {}
+    with database.engine.connect() as connection:
+        for some in _chunks(list(root_ids)):
+            query = sa.select(table.c.value, table.c.serialization, table.c.workflow_uuid).where(
+                table.c.workflow_uuid.in_(some), table.c.key == names.WAITING_EVENT
+            )
+            found.update({row[2]: value for row in connection.execute(query) if (value := _loaded(row))})
+    return found
+
+
+def answer_json(
+    path: str,
+    *,
+    approved: bool,
+    by: str | None,
+    fields: JsonObject,
+    comment: str | None = None,
+    timed_out: bool = False,
+) -> JsonObject:
+    """An answer as it is stored.
+
+    Args:
+        path: the step's path, as people see it.
+        approved: approved or rejected.
+        by: who answers; None for nobody.
+        fields: the value of each field.
+        comment: what they say to it.
+        timed_out: nobody has answered in time.
+    """
+    at = moment_text(time.time())
+    answer = {"approved": approved, "by": by, "at": at, "comment": comment, "timed_out": timed_out}
+    return {"path": path, "answer": answer, "fields": fields}
+
+
+def put_answer(database: SystemDatabase, root_id: str, ask: str, answer: JsonObject) -> JsonObject | None:
+    """Answer a question; None if this is the answer now, else the one that was there before."""
+    table = database.tables.workflow_events
+    key = answer_key(ask)
+    with database.engine.begin() as connection:
+        written = connection.execute(
+            database.dialect.insert(table)
+            .values(
+                workflow_uuid=root_id,
+                key=key,
+                value=serializer.dumps(answer),
+                serialization=serializer.NAME,
+            )
+            .on_conflict_do_nothing()
+        )
+        if written.rowcount > 0:
+            return None
+    return answers(database, {ask: root_id})[ask]
+
+
+def answers(database: SystemDatabase, asks: Mapping[str, str]) -> dict[str, JsonObject]:
+    """The answers to those of the questions that have one.
+
+    Args:
+        database: DBOS's.
+        asks: the run that the user started, by the id of the question.
+    """
+    table = database.tables.workflow_events
+    found: dict[str, JsonObject] = {}
+    with database.engine.connect() as connection:
+        for some in _chunks(list(asks)):
+            query = sa.select(table.c.value, table.c.serialization, table.c.key).where(
+                table.c.workflow_uuid.in_({asks[ask] for ask in some}),
+                table.c.key.in_([answer_key(ask) for ask in some]),
+            )
+            for row in connection.execute(query):
+                found[row[2].removeprefix(names.ANSWER_PREFIX)] = _loaded(row)
+    return found
+
+
+def _chunks(items: list[str]) -> Iterable[list[str]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """What rests in this process.
+
+    Attributes:
+        root_id: the run that the user started.
+        run_ids: itself and its children, as far as they are here.
+        tokens: of their waits.
+        executor: who executes them.
+    """
+
+    root_id: str
+    run_ids: Collection[str]
+    tokens: Collection[str]
+    executor: str
+
+
+def rest(database: SystemDatabase, rested: Rested) -> bool:
+    """Note that nobody has to execute a run for now; False if there is more to it than what rests here."""
+    root_id = rested.root_id
+    with database.engine.begin() as connection:
+        event = _locked(database, connection, root_id)
+        waits = waits_of(event)
+        family = _unfinished(database, connection, root_id)
+        if {str(one.get("token")) for one in waits} != set(rested.tokens) or any(
+            row.status != "PENDING" or row.executor_id != rested.executor or row.id not in rested.run_ids
+            for row in family
+        ):
+            return False
+        if any(has_time(one) for one in waits) or any(row.deadline for row in family):
+            return False
+        if any(_is_due(database, connection, root_id, one) for one in waits):
+            return False
+        _write(database, connection, root_id, _event(waits, sorted(row.id for row in family)))
+    return True
+
+
+def has_time(wait: JsonObject) -> bool:
+    """Whether a wait ends by itself at some time, for which somebody must be there."""
+    return kind_of(wait) == TIME or wait.get("until") is not None
+
+
+def _unfinished(database: SystemDatabase, connection: sa.Connection, root_id: str) -> list[Any]:
+    """The run and its children, as far as they are not over; ids of all of them begin with that of the run."""
+    status = database.tables.workflow_status
+    query = sa.select(
+        status.c.workflow_uuid.label("id"),
+        status.c.status,
+        status.c.executor_id,
+        status.c.workflow_deadline_epoch_ms.label("deadline"),
+        status.c.parent_workflow_id.label("parent"),
+    )
+    members = list(connection.execute(query.where(status.c.workflow_uuid == root_id)))
+    level = [root_id]
+    while level:
+        below = [
+            row
+            for some in _chunks(level)
+            for row in connection.execute(query.where(status.c.parent_workflow_id.in_(some)))
+        ]
+        members += below
+        level = [row.id for row in below]
+    return [row for row in members if row.status in _UNFINISHED]
+
+
+def resting_among(database: SystemDatabase, rows: Sequence[Any], dead: Collection[str]) -> set[str]:
+    """Those of some unfinished runs and children of dead executors that nobody has to execute for now.
+
+    Args:
+        database: DBOS's.
+        rows: the runs and children: `id`, `status`.
+        dead: the executors.
+    """
+    by_root: dict[str, list[Any]] = {}
+    for row in rows:
+        by_root.setdefault(row.id.split(".", 1)[0], []).append(row)
+    found: set[str] = set()
+    events = events_of(database, by_root)
+    for root_id, event in events.items():
+        resting = set(event.get("resting", ())) if isinstance(event, dict) else set[str]()
+        if resting and resting.issuperset(row.id for row in by_root[root_id]):
+            with database.engine.connect() as connection:
+                if _rests(database, connection, root_id, event, dead):
+                    found |= resting
+    return found
+
+
+def _rests(
+    database: SystemDatabase, connection: sa.Connection, root_id: str, event: Any, dead: Collection[str]
+) -> bool:
+    family = _unfinished(database, connection, root_id)
+    resting, now = set(event["resting"]), time.time() * 1000
+    for row in family:
+        is_kept = row.status == "PENDING" and row.executor_id in dead and row.id in resting
+        if not is_kept or (row.deadline is not None and row.deadline <= now):
+            return False
+    return not any(_is_due(database, connection, root_id, one) for one in waits_of(event))
+
+
+def _is_due(database: SystemDatabase, connection: sa.Connection, root_id: str, wait: JsonObject) -> bool:
+    """Whether what is waited for is there."""
+    until = wait.get("until")
+    if until is not None and until <= time.time():
+        return True
+    if kind_of(wait) == APPROVAL:
+        table = database.tables.workflow_events
+        query = sa.select(table.c.key).where(
+            table.c.workflow_uuid == root_id, table.c.key == answer_key(str(wait.get("ask")))
+        )
+        return connection.execute(query).first() is not None
+    table = database.tables.notifications
+    query = sa.select(table.c.message_uuid).where(
+        table.c.destination_uuid.in_([root_id, wait.get("run_id")]),
+        table.c.topic == wait.get("topic"),
+        sa.not_(table.c.consumed),
+    )
+    return connection.execute(query.limit(1)).first() is not None
