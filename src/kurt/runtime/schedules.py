@@ -78,9 +78,7 @@ class ScheduleStore:
     def add(self, schedule: Schedule) -> bool:
         """Store a new schedule; false if there is one of that name."""
         with self._engine.begin() as connection:
-            found = connection.execute(
-                self._insert(_schedules).values(asdict(schedule)).on_conflict_do_nothing()
-            )
+            found = connection.execute(self._insert(_schedules).values(asdict(schedule)))
             return found.rowcount > 0
 
     def change(self, schedule: Schedule, **values: Any) -> None:
@@ -137,7 +135,7 @@ class ScheduleStore:
 
     def _add_ticks(self, connection: sa.Connection, ticks: Sequence[Tick]) -> int:
         rows = [{**asdict(tick), "changed_at": _now()} for tick in ticks]
-        statement = self._insert(_ticks).on_conflict_do_nothing()
+        statement = self._insert(_ticks)
         return sum(connection.execute(statement, row).rowcount for row in rows)
 
     def ask_again(self, schedule: Schedule, times: Iterable[int]) -> list[int]:
@@ -209,7 +207,9 @@ class ScheduleStore:
             return connection.execute(statement).rowcount > 0
 
     def _insert(self, table: Any) -> Any:
-        return (sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert)(table)
+        """An insertion that leaves a row alone that is there, and tells by its row count which it was."""
+        insert = (sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert)(table)
+        return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def _same(tick: Tick) -> sa.ColumnElement[bool]:

@@ -120,7 +120,8 @@ def _workflow(settings: Settings, target: str) -> str:
 
 def _check_free(store: ScheduleStore, schedule: Schedule, *, may_replace: bool) -> None:
     known = store.get(schedule.name)
-    if known is None or (may_replace and known.workflow == schedule.workflow):
+    same = known is not None and known.workflow == schedule.workflow
+    if known is None or (may_replace and (same or not schedule.declared)):
         return
     if may_replace:
         message = f"there is a schedule {schedule.name!r} of another workflow: {known.workflow}"
