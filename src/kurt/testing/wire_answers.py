@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kurt.types import Json, JsonObject
 
 Answerer = Callable[[str, "JsonObject | None"], "Json"]
-"""Makes an answer from the prompt and the schema: text, or JSON that is written as text."""
+"""Makes an answer from the prompt and the schema: text, or JSON that is written as text; None leaves it to the server."""
 
 DIMENSIONS = 8
 """Length of a vector for which nobody asked another."""
@@ -72,7 +72,9 @@ class Interface:
         schema = _schema(self, body)
         prompt = self.prompt(body)
         if said is None:
-            made = answerer(prompt, schema) if answerer else shaped(schema) if schema else _text_answer(body)
+            made = answerer(prompt, schema) if answerer else None
+            if made is None:
+                made = shaped(schema) if schema else _text_answer(body)
             said = made if isinstance(made, str) else json.dumps(made)
         writer = _messages_answer if self.name == "messages" else _chat_answer
         return writer(body, said, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,6 +79,30 @@ def make_module(
         return (
             library.ChainOfThought(signature) if module == "chain_of_thought" else library.Predict(signature)
         )
+
+
+@cache
+def _tool_class(library: Any) -> Any:
+    """DSPy's tool without its look at the arguments: what it finds it tells the model with a traceback of this machine."""
+
+    class ProjectTool(library.Tool):
+        async def acall(self, **kwargs: Any) -> Any:
+            return await self.func(**kwargs)
+
+    return ProjectTool
+
+
+def tool_of(library: Any, told: JsonObject, use: Callable[..., Awaitable[Json]]) -> Any:
+    """A function of the project as DSPy's tool.
+
+    Args:
+        library: DSPy.
+        told: what a model is told of it: `name`, `description` and `args`.
+        use: calls it with the arguments that the model has chosen, whatever they are; must not raise.
+    """
+    return _tool_class(library)(
+        use, name=told["name"], desc=told["description"], args=told["args"], arg_types={}
+    )
 
 
 def load_program(made: Any, module: str, file: Path, shown: str) -> str | None:

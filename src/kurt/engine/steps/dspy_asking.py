@@ -199,9 +199,7 @@ class Asking:
                 answers.note(key, known["value"])
             return known["value"]
 
-        tool = library.Tool(use, name=told["name"], desc=told["description"], args=told["args"], arg_types={})
-        tool.has_kwargs = False  # DSPy sees that of `use`
-        return tool
+        return modules.tool_of(library, told, use)
 
     async def _used(self, told: JsonObject, args: JsonObject) -> Json:
         """What a function gives; its failure is told to the model, which may do something else."""
