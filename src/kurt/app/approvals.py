@@ -13,7 +13,7 @@ from kurt.db.tenant import tenant_of
 from kurt.engine.language.inputs import bind_inputs
 from kurt.engine.language.schema import InputSpec
 from kurt.engine.suggestions import did_you_mean, listing
-from kurt.errors import ConflictError, InputError, NotFoundError, UsageError
+from kurt.errors import ConflictError, NotFoundError, UsageError
 from kurt.runtime import asking, names, recovery
 from kurt.runtime.runs import open_reader
 from kurt.runtime.wait_words import APPROVAL, kind_of
@@ -163,7 +163,5 @@ def _fields(path: str, declared: Mapping[str, Any], answer: Answer) -> JsonObjec
     """
     specs = {name: InputSpec.model_validate(field) for name, field in declared.items()}
     if not answer.approved:
-        if answer.texts or answer.given:
-            raise InputError("a rejection takes no fields", hint="say why with --comment")
         return {name: spec.default for name, spec in specs.items()}
     return bind_inputs(_Question(path, specs), answer.given, texts=answer.texts)

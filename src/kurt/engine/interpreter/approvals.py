@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 from kurt.engine.durations import format_duration
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter.announcing import answer_of, beside, told
+from kurt.engine.interpreter.concurrency import together
 from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import SUCCEEDED, Envelope
+from kurt.engine.interpreter.notices import tell_waiting
 from kurt.engine.language.inputs import checked
+from kurt.engine.notifiers.wanted import is_wanted
 from kurt.errors import StepError, StepTimeoutError
 from kurt.runtime import asking, durable
 from kurt.runtime.recovery import repeated, system_database
+from kurt.runtime.wait_words import APPROVAL, command_of
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -32,7 +36,6 @@ def open_approval(context: WorkflowContext, step: WorkflowStep, frame: Frame) ->
     Raises:
         StepError: the default of a field does not fit.
     """
-    del context
     spec = _spec(step)
     until = None if step.timeout is None else time.time() + step.timeout
     return {
@@ -40,6 +43,7 @@ def open_approval(context: WorkflowContext, step: WorkflowStep, frame: Frame) ->
         "message": as_text(resolve(spec.message, frame.names)),
         "fields": {name: _field(spec, name, frame) for name in spec.fields},
         "until": until,
+        "told_by_settings": is_wanted(context.settings),
     }
 
 
@@ -76,13 +80,32 @@ async def run_approval(
         StepTimeoutError: no answer came in time.
     """
     del frame
-    asked = partial(_asked, context, _spec(step), path, facts)
-    stored = await durable.Slot().run(f"kurt.approval:{path}", asked)
-    return _concluded(step, Envelope.from_json(stored).value)
+    stored: list[JsonObject] = []
+    slot = durable.Slot()  # drawn before those of the notifications, which are sent while it waits
+
+    async def ask() -> None:
+        asked = partial(_asked, context, _spec(step), path, facts)
+        stored.append(await slot.run(f"kurt.approval:{path}", asked))
+
+    await together(ask(), _tell(context, path, facts))
+    return _concluded(step, Envelope.from_json(stored[0]).value)
+
+
+async def _tell(context: WorkflowContext, path: str, facts: JsonObject) -> None:
+    """Notify those who want to know that the run waits."""
+    wait = {"kind": APPROVAL, "path": context.base + path, "fields": facts["fields"]}
+    await tell_waiting(
+        context,
+        path,
+        message=facts["message"],
+        fields={name: str(field.get("type", "any")) for name, field in facts["fields"].items()},
+        command=command_of(wait, context.root_id, alone=False) or "",
+        with_settings=facts["told_by_settings"],
+    )
 
 
 async def _asked(context: WorkflowContext, spec: ApprovalSpec, path: str, facts: JsonObject) -> JsonObject:
-    wait = {"kind": "approval", **{key: facts[key] for key in ("ask", "message", "fields", "until")}}
+    wait = {"kind": APPROVAL, **{key: facts[key] for key in ("ask", "message", "fields", "until")}}
     until = facts["until"]
     seconds = None if until is None else max(0.0, until - time.time())
     async with told(context, path, {**wait, "topic": None}):

@@ -106,7 +106,13 @@ async def tell_too_late(context: WorkflowContext, inputs: JsonObject) -> None:
 
 
 async def tell_waiting(
-    context: WorkflowContext, path: str, *, message: str | None, fields: Mapping[str, str], command: str
+    context: WorkflowContext,
+    path: str,
+    *,
+    message: str | None,
+    fields: Mapping[str, str],
+    command: str,
+    with_settings: bool = True,
 ) -> None:
     """Tell that a step waits for somebody; draws as many numbers as the run's file has such notifications, and one.
 
@@ -116,6 +122,7 @@ async def tell_waiting(
         message: what it asks.
         fields: what the answer may hold: types by name.
         command: what answers it.
+        with_settings: the settings may name somebody too; fixed with the run, since a number is drawn for it.
     """
     payload = await durable.inputs_of(context.root_id)
     definition, inputs = context.definition, dict[str, Any]()
@@ -123,7 +130,9 @@ async def tell_waiting(
         definition, inputs = WorkflowDefinition.from_frozen(payload["frozen"]), payload["inputs"]
     facts = {"step": path, "message": message, "fields": dict(fields) or None, "command": command}
     names = {**inputs, "inputs": inputs, "error": None, "outputs": None}
-    await _tell(_About(context, "waiting", facts, names), definition, f"{path}.{LABEL}", with_settings=True)
+    await _tell(
+        _About(context, "waiting", facts, names), definition, f"{path}.{LABEL}", with_settings=with_settings
+    )
 
 
 async def _tell(about: _About, definition: WorkflowDefinition, base: str, *, with_settings: bool) -> None:
