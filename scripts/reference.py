@@ -85,6 +85,13 @@ def schema_reference() -> str:
     return json.dumps(workflow_schema(kinds(None)), indent=2, ensure_ascii=False) + "\n"
 
 
+def test_schema_reference() -> str:
+    """The JSON Schema of test files."""
+    from kurt.engine.cases.jsonschema import case_schema
+
+    return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings_reference,
@@ -96,6 +103,7 @@ def main() -> int:
     """Write or check the pages, away from any project, so that only what ships is described."""
     parser = argparse.ArgumentParser(prog="python -m scripts.reference", description=__doc__)
     parser.add_argument(
+    "docs/reference/kurt-test.schema.json": test_schema_reference,
         "--check", action="store_true", help="change nothing, exit 1 if a page is out of date"
     )
     check: bool = parser.parse_args().check

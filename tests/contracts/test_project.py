@@ -28,6 +28,7 @@ OTHERS = "examples/corpus/"
 
 GENERATED = {
     "docs/reference/cli.md",
+    "docs/reference/kurt-test.schema.json",
     "docs/reference/kurt-workflow.schema.json",
     "docs/reference/settings.md",
 }

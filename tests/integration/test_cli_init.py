@@ -24,6 +24,7 @@ FILES = [
     "workflows/",
     "workflows/quickstart.yaml",
     "kurt-workflow.schema.json",
+    "kurt-test.schema.json",
     ".gitignore",
     ".kurt/kurt.sqlite",
 ]

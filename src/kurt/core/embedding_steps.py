@@ -192,9 +192,9 @@ class _Call:
         try:
             response = await self._embed(texts)
         except ModelError as error:
-            await self._traces.call_over(index, number, prompt, started_at, None, error)
+            await self._traces.call_over(index, number, prompt, started_at, None, error, model=self._model)
             raise
-        await self._traces.call_over(index, number, prompt, started_at, response, None)
+        await self._traces.call_over(index, number, prompt, started_at, response, None, model=self._model)
         return response.vectors
 
     def _stored(self, index: int, envelope: JsonObject, replayed: bool) -> None:
