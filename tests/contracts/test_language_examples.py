@@ -14,24 +14,16 @@ from kurt.engine.language.source import read_source
 from kurt.engine.registry import kinds
 
 SHARED = Path(__file__).parents[2].parent / "shared"
-DSPY = """
-from typing import Any
-
-from kurt.engine.kinds import Fields, StepKind
+SIGNATURES = '''
+import dspy
 
 
-class DspyFields(Fields):
-    signature: str
-    inputs: dict[str, Any] = {}
+class AnalyzeQuestions(dspy.Signature):
+    """What the example's own project would have."""
 
-
-class DspyKind(StepKind):
-    type = "dspy"
-    Model = DspyFields
-
-    def execute(self, fields, context):
-        return fields.inputs
-"""
+    questions: list[dict] = dspy.InputField()
+    clusters: list[str] = dspy.OutputField()
+'''
 
 
 def examples() -> list[str]:
@@ -43,8 +35,7 @@ def examples() -> list[str]:
 
 @pytest.mark.skipif(not examples(), reason="the founding documents are not here")
 def test_examples_are_valid_as_written(tmp_path: Path) -> None:
-    (tmp_path / "steps").mkdir()
-    (tmp_path / "steps" / "dspy_kind.py").write_text(DSPY)
+    (tmp_path / "signatures.py").write_text(SIGNATURES)
     known = kinds(tmp_path)
     validator = Draft202012Validator(workflow_schema(known))
     assert len(examples()) >= 3

@@ -1,7 +1,7 @@
 """The workflow files that the founding documents show run as they are written there.
 
 The examples are read from the documents where these lie beside the project, and nothing is copied from them. What they
-call from outside is stood in for by servers on loopback and a step kind of the test's own project.
+call from outside is stood in for by servers on loopback.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
+from kurt.testing.dspy_answers import written as said
+from kurt.testing.model_server import ModelServer
 from tests.support.cli import Kurt
+from tests.support.models import configure
 from tests.support.reddit import post, stand_in
 from tests.support.site import Site, page
 
@@ -26,26 +29,17 @@ POSTS = [
     post("Why?", votes=1, group="sqlite"),
 ]
 
-DSPY = '''
-from typing import Any
-
-from kurt.engine.kinds import Fields, StepContext, StepKind
+SIGNATURES = '''
+import dspy
 
 
-class DspyFields(Fields):
-    signature: str
-    inputs: dict[str, Any] = {}
+class AnalyzeQuestions(dspy.Signature):
+    """Group the questions."""
 
-
-class Dspy(StepKind):
-    """Stands in for a model: says what it was asked."""
-
-    type = "dspy"
-    Model = DspyFields
-
-    def execute(self, fields: DspyFields, context: StepContext) -> Any:
-        return {"signature": fields.signature, "asked": fields.inputs}
+    questions: list[dict] = dspy.InputField()
+    clusters: list[str] = dspy.OutputField()
 '''
+CLUSTERS = ["of durable execution"]
 
 
 def examples() -> list[str]:
@@ -58,8 +52,7 @@ def examples() -> list[str]:
 def stand_ins(project: Path, kurt: Kurt) -> Kurt:
     if not SEEDS.is_dir():
         pytest.skip(f"the founding documents are not beside this project (looked for {SEEDS})")
-    (project / "steps").mkdir(exist_ok=True)
-    (project / "steps/dspy.py").write_text(DSPY, encoding="utf-8")
+    (project / "signatures.py").write_text(SIGNATURES, encoding="utf-8")
     return kurt
 
 
@@ -99,11 +92,16 @@ def test_the_first_example(stand_ins: Kurt) -> None:
 
 
 def test_the_second_example(stand_ins: Kurt) -> None:
-    with stand_in(POSTS) as reddit:
+    with stand_in(POSTS) as reddit, ModelServer(answer=lambda *_: said({"clusters": CLUSTERS})) as model:
         stand_ins.environ["KURT_REDDIT__BASE_URL"] = reddit.url
-        _, (_, asked, write), (questions, answer, written) = run(stand_ins, 1)
+        stand_ins.environ["OPENAI_API_KEY"] = "a-key"
+        configure(stand_ins, f'LLM.BASE_URL="{model.url}"\nLLM.MODEL="openai/fake"')
+        done, (_, _, write), (questions, answer, written) = run(stand_ins, 1)
     assert questions[0]["title"] == "What is ${durable} 'execution'?"
-    assert answer == {"signature": asked["signature"], "asked": {"questions": questions}}
+    (arrival,) = model.arrivals
+    assert "What is ${durable} 'execution'?" in arrival.prompt
+    assert stand_ins.json("workflows", "stats", done["run_id"])["total"]["tokens_in"] == arrival.tokens_in
+    assert answer == {"clusters": CLUSTERS}
     output = write["args"]["output"]
     assert written["path"].endswith(output)
     assert stand_ins.json("workflows", "read", output) == answer
