@@ -50,7 +50,8 @@ def with_front_matter(facts: JsonObject, markdown: str) -> str:
     import yaml  # noqa: PLC0415 - the hash needs none
 
     given = {name: value for name, value in facts.items() if value is not None}
-    head = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=2**31)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C is six times as fast
+    head = yaml.dump(given, Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
     return f"---\n{head}---\n\n{clean(markdown)}"
 
 

@@ -7,20 +7,21 @@ vector on every machine and in every release.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
 import unicodedata
 import zlib
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kurt.errors import ConfigError
 from kurt.llm.providers import chosen_model
 from kurt.llm.types import EmbedResponse, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
 
     from kurt.config import Settings
     from kurt.llm.types import EmbedRequest
@@ -106,21 +107,44 @@ def embedder_for(
 
 def _vector(text: str, dimensions: int) -> list[float]:
     vector = [0.0] * dimensions
-    for feature, count in Counter(_features(text)).items():
-        code = zlib.crc32(feature.encode("utf-8", "replace"))
-        weight = (1 + math.log(count)) * (_PART_WEIGHT if feature[0] == "#" else 1.0)
-        vector[(code >> 1) % dimensions] += weight if code & 1 else -weight
+    words = [_word(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
+    pairs = (zlib.crc32(second.after, first.code) for first, second in itertools.pairwise(words))
+    _add(vector, (word.code for word in words), 1.0)
+    _add(vector, pairs, 1.0)
+    _add(vector, itertools.chain.from_iterable(word.parts for word in words), _PART_WEIGHT)
     length = math.sqrt(sum(number * number for number in vector))
     return [number / length for number in vector] if length else vector
 
 
-def _features(text: str) -> Iterator[str]:
-    """Words, pairs of neighbours, and parts of four letters, all without case."""
-    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    yield from words
-    for first, second in itertools.pairwise(words):
-        yield f"{first} {second}"
-    for word in words:
-        framed = f"<{word}>"
-        for start in range(len(framed) - _GRAM + 1):
-            yield "#" + framed[start : start + _GRAM]
+def _add(vector: list[float], codes: Iterable[int], weight: float) -> None:
+    """Let each feature move the place that its checksum names, up or down; often seen, it weighs a little more."""
+    dimensions = len(vector)
+    for code, count in Counter(codes).items():
+        amount = weight if count == 1 else weight * (1 + math.log(count))
+        vector[(code >> 1) % dimensions] += amount if code & 1 else -amount
+
+
+class _Word(NamedTuple):
+    """A word as checksums: its own, and those of its parts of four letters.
+
+    Attributes:
+        code: of the word.
+        after: what the word is as the second of a pair.
+        parts: of `#` and the four letters of each part of the word in its frame.
+    """
+
+    code: int
+    after: bytes
+    parts: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=20_000)
+def _word(word: str) -> _Word:
+    """A word of a text; most words have come before."""
+    framed, data = f"<{word}>", word.encode("utf-8", "replace")
+    parts = (framed[start : start + _GRAM] for start in range(len(framed) - _GRAM + 1))
+    codes = tuple(zlib.crc32(part.encode("utf-8", "replace"), _PART) for part in parts)
+    return _Word(zlib.crc32(data), b" " + data, codes)
+
+
+_PART = zlib.crc32(b"#")

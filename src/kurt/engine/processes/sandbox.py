@@ -37,14 +37,15 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 @contextmanager
 def clean_slate(env: Mapping[str, str], cwd: str, root: str | None) -> Generator[None]:
-    """Give a task its environment, folder and import path; afterwards all is as it was before.
+    """Give a task its environment, folder and import path.
 
-    Restored too: signal handlers and timers, the umask, logging, warning filters, `sys.argv`.
+    Afterwards all is as it was before, except the environment, which the next task replaces if it has another: import
+    path, signal handlers and timers, the umask, logging, warning filters, `sys.argv`.
 
     Raises:
         OSError: the folder cannot be entered.
     """
-    environ, path, argv = dict(os.environ), sys.path[:], sys.argv[:]
+    path, argv = sys.path[:], sys.argv[:]
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     logger = logging.getLogger()
     log = (logger.handlers[:], logger.level, logger.manager.disable)
@@ -60,7 +61,6 @@ def clean_slate(env: Mapping[str, str], cwd: str, root: str | None) -> Generator
             sys.argv[:] = [""]
             yield
     finally:
-        _set_environment(environ)
         os.chdir("/")
         sys.path[:], sys.argv[:] = path, argv
         signal.setitimer(signal.ITIMER_REAL, 0)

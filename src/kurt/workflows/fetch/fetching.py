@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from .choosing import Engines
 from .config import FetchConfig
 from .engines import Brought, Target
 from .extraction import Extraction
-from .memory import give_back_large_blocks
+from .memory import give_back_large_blocks, swept_cheaply
 from .models import FetchStatus
 from .store import Outcome
 
@@ -63,7 +63,9 @@ _SHOWN_AS = {
 def fetch_documents(config: FetchConfig, ids: Sequence[str], workflow_id: str) -> dict[str, str]:
     """Fetch documents and wait for them; to be called from the body of a workflow. How each came out, by id."""
     batch = draw(len(ids))  # a group holds at least one document
-    return wait_for(_Fetching(config, workflow_id, batch).run(ids))
+    give_back_large_blocks()
+    with swept_cheaply():
+        return wait_for(_Fetching(config, workflow_id, batch).run(ids))
 
 
 class UnexpectedError(KurtError):
@@ -97,11 +99,9 @@ class _Fetching:
 
     async def run(self, ids: Sequence[str]) -> dict[str, str]:
         """Fetch those that are not stored yet."""
-        give_back_large_blocks()
         self._progress.total = len(ids)
         for value in await self._gathering.recorded(len(ids)):
-            for identity, status in value["documents"]:
-                self._note(identity, status)
+            self._note(value["documents"])
         left = [identity for identity in ids if identity not in self._statuses]
         self._model = await asyncio.to_thread(_model) if self._config.embed else None
         queue = _Queue(await asyncio.to_thread(_targets, left, self._config.full), self._config.per_host)
@@ -120,9 +120,11 @@ class _Fetching:
             self._tracker.end_step(STEP, status="partial" if self._progress.error else "success")
         return self._statuses
 
-    def _note(self, identity: str, status: str) -> None:
-        self._statuses[identity] = status
-        count(self._progress, _SHOWN_AS[FetchStatus(status)])
+    def _note(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Count what a group came to; once for all of it, since showing costs as much as counting."""
+        for identity, status in documents:
+            self._statuses[identity] = status
+            count(self._progress, _SHOWN_AS[FetchStatus(status)])
         self._tracker.changed(self._progress)
 
     async def _work(self, queue: _Queue) -> None:
@@ -182,13 +184,13 @@ class _Fetching:
         def write(connection: sa.Connection) -> None:
             store.record(connection, self._workflow_id, written, vectors, self._model)
 
-        for one in written:
-            self._note(one.target.id, one.status)
+        noted = [(one.target.id, one.status.value) for one in written]
+        self._note(noted)
         self._unswept += sum(one.bytes or 0 for one in written)
         if self._unswept > _COLLECT_AFTER:
             self._unswept = 0
             gc.collect()  # commands of Kurt collect seldom, and what is left of answers and texts is large
-        return {"documents": [[one.target.id, one.status.value] for one in written]}, write
+        return {"documents": [list(one) for one in noted]}, write
 
     def _write_files(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         return [one if one.markdown is None else replace(one, path=self._write_file(one)) for one in outcomes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -115,14 +116,20 @@ def settle_links(tree: HtmlElement, url: str) -> None:
             continue
         if not target or (url.startswith("file:") and _BESIDE.match(target)):
             continue
-        # Nearly all links of a page are of this form, and `urljoin` is slow.
-        found = f"{folder}/{target}" if _NEAR.fullmatch(target) else _joined(start, target)
+        # Nearly all links of a page are of the first form, others stand on many pages, and `urljoin` is slow.
+        if _NEAR.fullmatch(target):
+            found = f"{folder}/{target}"
+        elif target.startswith(("#", "?")):
+            found = _joined(start, target)
+        else:
+            found = _joined(f"{folder}/", target)
         if found.lower().startswith(_FOLLOWED):
             link.set("href", found)
         else:
             del link.attrib["href"]
 
 
+@lru_cache(maxsize=10_000)
 def _joined(url: str, target: str) -> str:
     try:
         return urljoin(url, target)

@@ -73,7 +73,7 @@ def has_more(part: HtmlElement, text: str, plain: str) -> bool:
 def drop_permalinks(tree: HtmlElement) -> None:
     """Take the signs for "link to this heading" out of a tree."""
     for link in list(tree.iter("a")):
-        if link.text_content().strip() in _PERMALINK_SIGNS and "#" in (link.get("href") or ""):
+        if "#" in (link.get("href") or "") and link.text_content().strip() in _PERMALINK_SIGNS:
             _remove(link)
 
 
