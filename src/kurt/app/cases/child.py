@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +21,13 @@ from kurt.app.placement import placement_from
 from kurt.app.runs import run_here
 from kurt.app.targets import prepare
 from kurt.config import Settings, load_settings
+from kurt.engine.cases.reading import without_keys
 from kurt.errors import InputError, KurtError, NotFoundError
 from kurt.runtime.names import new_run_id
 from kurt.runtime.reading import jsonable
 from kurt.runtime.runs import Run, RunReader, Step, open_reader
 from kurt.runtime.spending import CallQuery, open_calls
+from kurt.runtime.wait_words import APPROVAL, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 0.1
 _PATIENCE = 1.0
 """Seconds for which a step may wait unanswered: its answer may be on its way."""
-
-_LOG_LINES = 30
-_KEY = re.compile(r"\[[^\]]*\]")
 
 
 def main(job_file: str, result_file: str) -> None:
@@ -55,6 +52,10 @@ def _prepare() -> JsonObject:
 
     upgrade(load_settings())
     return {}
+
+
+def _told(error: KurtError) -> JsonObject:
+    return {**error.to_json(), "causes": list(error.causes)}
 
 
 def _write(file: Path, result: JsonObject) -> None:
@@ -79,7 +80,7 @@ class _Case:
         try:
             prepared = prepare(settings, job["file"], given=job["inputs"], mock=job["mock"])
         except InputError as error:
-            return {"status": "refused", "error": error.to_json()}
+            return {"status": "refused", "error": _told(error)}
         placement = placement_from(settings, prepared, {})
         threading.Thread(target=self._watch, daemon=True).start()
         run_here(settings, prepared, placement, run_id=self._run_id, watch=Watch())
@@ -91,15 +92,20 @@ class _Case:
         until = time.monotonic() + self._job["limit"]
         answerer = _Answerer(self._settings, self._run_id, self._job["answers"])
         while not self._over.wait(_LOOK_EVERY):
-            unanswered = None
-            with suppress(NotFoundError):
+            unanswered, refusal = None, None
+            try:
                 unanswered = answerer.look()
-            if unanswered is None and time.monotonic() < until:
+            except NotFoundError:  # it has not begun
+                pass
+            except KurtError as error:
+                refusal = _told(error)
+            if unanswered is None and refusal is None and time.monotonic() < until:
                 continue
             found = self._found()
             if self._over.is_set():
                 return
-            _write(self._result_file, {**found, "status": "late", "waits": unanswered})
+            reason = {"waits": unanswered, "refusal": refusal}
+            _write(self._result_file, {**found, "status": "late", **reason})
             os._exit(0)
 
     def _found(self) -> JsonObject:
@@ -160,30 +166,61 @@ class _Answerer:
         self._unanswered: dict[str, float] = {}
 
     def look(self) -> str | None:
-        """Answer what waits; what waits and has no answer for longer than a moment, in words."""
-        with open_reader(self._settings) as reader:
-            waiting = reader.get(self._run_id).waiting_for
-        path = str((waiting or {}).get("path") or "")
-        if not waiting or not path or path in self._answered:
-            return None
-        key = path if path in self._answers else _KEY.sub("", path)
-        if key in self._answers:
-            self._answer(waiting, self._answers[key])
-            self._answered.add(path)
-            return None
-        if not waiting.get("topic") and "message" not in waiting:
-            return None
-        since = self._unanswered.setdefault(path, time.monotonic())
-        return path if time.monotonic() - since > _PATIENCE else None
+        """Answer what waits; the path of a step that waits without a limit and has no answer, after a moment.
 
-    def _answer(self, waiting: Mapping[str, Any], answer: Any) -> None:
+        Raises:
+            KurtError: an answer is refused.
+        """
+        with open_reader(self._settings) as reader:
+            waits = reader.get(self._run_id).waits
+        for wait in waits:
+            if not self._is_answered(wait) and wait["kind"] != TIME and wait.get("until") is None:
+                since = self._unanswered.setdefault(wait["path"], time.monotonic())
+                if time.monotonic() - since > _PATIENCE:
+                    return str(wait["path"])
+        return None
+
+    def _is_answered(self, wait: Mapping[str, Any]) -> bool:
+        path = str(wait["path"])
+        key = path if path in self._answers else without_keys(path)
+        if path not in self._answered and key in self._answers:
+            self._answer(path, wait, self._answers[key])
+            self._answered.add(path)
+        return path in self._answered
+
+    def _answer(self, path: str, wait: Mapping[str, Any], answer: Any) -> None:
+        if wait["kind"] == APPROVAL:
+            _approve(self._settings, self._run_id, path, answer)
+            return
         from kurt.app import steering  # noqa: PLC0415 - few cases wait
 
-        steering.send(self._settings, self._run_id, answer, topic=str(waiting["topic"]))
+        steering.send(self._settings, self._run_id, answer, topic=str(wait["topic"]))
+
+
+def _approve(settings: Settings, run_id: str, path: str, answer: Any) -> None:
+    """Approve or reject: the answer is true or false, or a mapping with `approved`, `comment`, `by` and fields.
+
+    Raises:
+        InputError: it is neither, or its fields do not fit.
+    """
+    from kurt.app.approvals import Answer, give  # noqa: PLC0415 - few cases wait
+
+    said: dict[str, Any] = dict(answer) if isinstance(answer, dict) else {"approved": answer}
+    if not isinstance(said.get("approved"), bool):
+        raise InputError(
+            "it asks for an approval", hint=f"write answers: {{{without_keys(path)}: {{approved: true}}}}"
+        )
+    fields = {name: value for name, value in said.items() if name not in ("approved", "comment", "by")}
+    comment, by = said.get("comment"), said.get("by")
+    give(
+        settings,
+        run_id,
+        Answer(approved=said["approved"], step=path, given=fields, comment=comment, by=by or "test"),
+    )
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except KurtError as error:
-        _write(Path(sys.argv[2]), {"status": "refused", "error": error.to_json(), "broken": True})
+        _write(Path(sys.argv[2]), {"status": "broken", "error": _told(error)})

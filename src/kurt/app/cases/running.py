@@ -262,7 +262,7 @@ def _order(job: Job) -> JsonObject:
     return {
         "file": str(job.cases.workflow.relative_to(job.project.root)),
         "inputs": job.case.inputs,
-        "mock": mock_of(job.case.mocks, job.cases.spec.mocks),
+        "mock": mock_of(job.case.mocks, job.cases.spec.mocks, answered=job.case.answers),
         "answers": job.case.answers,
         "limit": job.case.timeout,
     }
@@ -307,6 +307,11 @@ def _unfinished(job: Job, told: JsonObject, copy: Path) -> Difference:
         path = told["waits"]
         message = f"the step {path} waits for an answer that the case does not give\nwrite answers: {{{without_keys(path)}: ...}}"
         return Difference("status", message, job.case.expect.wanted_status, "waiting")
+    if told.get("refusal"):
+        refusal = told["refusal"]
+        more = [*refusal.get("causes", ()), refusal.get("hint")]
+        message = "\n".join([f"an answer is refused: {refusal['message']}", *map(str, filter(None, more))])
+        return Difference("answers", message)
     if told["status"] == "late":
         message = f"the run is not over after {job.case.timeout:g} s\nraise `timeout:` of the case, or mock the slow step"
         return Difference("status", message, job.case.expect.wanted_status, "running")

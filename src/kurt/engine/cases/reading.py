@@ -238,11 +238,16 @@ def without_keys(path: str) -> str:
     return _KEY.sub("", path)
 
 
-def mock_of(*specs: MockSpec) -> JsonObject:
-    """What is stored with a run as what it pretends; where two specs say something of the same step the first counts."""
+def mock_of(*specs: MockSpec, answered: Iterable[str] = ()) -> JsonObject:
+    """What is stored with a run as what it pretends.
+
+    Args:
+        specs: where two of them say something of the same step, the first counts.
+        answered: paths of steps that wait for an answer and get one.
+    """
     steps = {path: mock.outcomes for spec in reversed(specs) for path, mock in spec.steps.items()}
     answers = [rule.to_json() for spec in specs for rule in spec.models]
-    return {"llm": True, "answers": answers, "steps": steps, "hurry": True}
+    return {"llm": True, "answers": answers, "steps": steps, "hurry": True, "answered": [*answered]}
 
 
 def given_mocks(given: Mapping[str, Any], steps: Iterable[str]) -> MockSpec:

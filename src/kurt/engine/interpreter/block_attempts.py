@@ -90,7 +90,8 @@ class BlockAttempts:
             progress.step(
                 self.path, SUCCEEDED, kind=kind, attempt=attempt, seconds=time.monotonic() - started
             )
-            return Envelope(state=SUCCEEDED, kind=kind, attempt=attempt, facts=facts).to_json()
+            value = self.context.masker.mask_value(outcome.value["value"]) if self.context.mocks.on else None
+            return Envelope(state=SUCCEEDED, kind=kind, attempt=attempt, facts=facts, value=value).to_json()
         failure = branch.failure(self.path, outcome.error)
         described, wait = after_failure(self.context, self.step, self.frame, failure.error, tried)
         state = FAILED if wait is None else "retrying"

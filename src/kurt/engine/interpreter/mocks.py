@@ -3,7 +3,7 @@
 It is stored with the run, as `mock` of its input:
 
     {"llm": true, "answers": [...], "hurry": true,
-     "steps": {"pages.fetch": [{"error": {"message": "503"}}, {"value": {"title": "A"}}]}}
+     "answered": ["review"], "steps": {"pages.fetch": [{"error": {"message": "503"}}, {"value": {"title": "A"}}]}}
 
 so it holds wherever and however often the run goes on. The last outcome of a step counts for all further attempts.
 """
@@ -36,7 +36,8 @@ class Mocks:
         llm: answers of models are made up.
         answers: answers that are given for models, see `kurt.llm.mock.MockCompleter`.
         steps: outcomes of steps, one for each attempt, by path; without the keys of items for all of them.
-        hurry: nobody waits: neither between two attempts nor for a time.
+        hurry: nobody waits: neither between two attempts nor for a time, nor for an answer that does not come.
+        answered: paths of steps that wait for an answer and get one.
         below: path of the step that runs this file, in the file that was started; empty in that one itself.
     """
 
@@ -45,6 +46,7 @@ class Mocks:
     answers: Sequence[JsonObject] = ()
     steps: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict[str, "Sequence[JsonObject]"])
     hurry: bool = False
+    answered: Sequence[str] = ()
     below: str = ""
 
     @classmethod
@@ -61,6 +63,7 @@ class Mocks:
             "answers": list(self.answers),
             "steps": dict(self.steps),
             "hurry": self.hurry,
+            "answered": list(self.answered),
             "below": self.below,
         }
 
@@ -77,6 +80,11 @@ class Mocks:
     def has(self, path: str) -> bool:
         """Whether a step is pretended."""
         return bool(self.steps) and self._outcomes(path) is not None
+
+    def cuts(self, path: str) -> bool:
+        """Whether the time of a step that waits for an answer is over at once."""
+        full = self.below + path
+        return self.hurry and full not in self.answered and _KEY.sub("", full) not in self.answered
 
     def outcome(self, path: str, attempt: int) -> JsonObject | None:
         """What an attempt comes to, `{"value"}` or `{"error"}`; None where the step really works."""

@@ -33,7 +33,12 @@ def open_wait(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> Jso
     if wait is None:
         raise ValueError(f"the step {step.name} has nothing to wait for")
     if wait.message is not None:
-        return {"topic": str(resolve(wait.message, frame.names)), "until": now + (limit or FOREVER)}
+        if limit is not None and context.mocks.cuts(context.path(step.name)):
+            limit = 0.0
+        return {
+            "topic": str(resolve(wait.message, frame.names)),
+            "until": now + (FOREVER if limit is None else limit),
+        }
     if wait.for_ is not None:
         until = now + parse_duration(resolve(wait.for_, frame.names))
     else:
