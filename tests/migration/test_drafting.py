@@ -185,6 +185,7 @@ def test_kurt_s_own_models_are_what_its_revisions_make(project: Project, engine:
         "llm_traces",
         "llm_cache",
         "llm_limits",
+        "step_cache",
     }
     computed = {"words"}  # by the database; SQLite has a table for the same purpose
     for name in ours:

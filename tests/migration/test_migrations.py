@@ -120,12 +120,15 @@ DATA = {
     "20261121_008": "INSERT INTO kurt_schedules (name, id, workflow, declared, cron, timezone, catch_up, overlap,"
     " inputs, due_at, created_at, updated_at) VALUES ('daily', 's1', 'workflows/daily.yaml', true, '0 7 * * *', 'UTC',"
     " false, 'skip', '{}', 1795000000000, 1794900000000, 1794900000000)",
+    "20261121_009": "INSERT INTO step_cache (key, workflow, step, run_id, value, created_at)"
+    " VALUES ('k', 'pages', 'ask', 'r', '1', '2026-01-01 00:00:00')",
 }
 """A row for each revision, written when the database has just that revision."""
 
 OURS = {
     *("kurt_executors", "kurt_meta", "llm_traces", "llm_cache", "llm_limits", "documents"),
     *("content_passages", "content_vectors", "map_documents", "map_sources", "fetch_documents"),
+    "step_cache",
     *("kurt_schedules", "kurt_schedule_ticks", "kurt_run_slots"),
 }
 """All of Kurt's own tables."""

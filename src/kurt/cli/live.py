@@ -78,7 +78,7 @@ class LiveView:
 
         Args:
             path: the step's path, such as `pages[url-1].fetch`.
-            state: `running`, `retrying`, `succeeded`, `failed`, `skipped` or `cancelled`.
+            state: `running`, `retrying`, `succeeded`, `cached`, `failed`, `skipped` or `cancelled`.
             facts: any of `kind`, `attempt`, `seconds`, `started_at`, `completed_at` (as in `on_run`), `error`
                 (a mapping with `message`), `wait` (seconds until the next attempt).
         """
@@ -263,8 +263,8 @@ def _told_state(row: Row, facts: Mapping[str, Any]) -> str:
             return f"failed in attempt {row.attempt}: {row.detail}{again}"
         case "failed":
             return f"failed{taken}: {row.detail}" if row.detail else f"failed{taken}"
-        case "succeeded":
-            return f"succeeded{taken}"
+        case "succeeded" | "cached":
+            return f"{row.state}{taken}"
         case _:
             return row.state
 

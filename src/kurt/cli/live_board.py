@@ -22,7 +22,7 @@ LOG_LINES = 5
 CHILDREN = 5
 """Steps at work inside of one block that are shown by name."""
 
-GOOD = frozenset({"succeeded", "skipped"})
+GOOD = frozenset({"succeeded", "skipped", "cached"})
 """States that need nobody's attention any more."""
 
 _SLOW = 0.5
@@ -32,7 +32,7 @@ _ENDED = GOOD | {"failed", "cancelled"}
 _NOT_RUN = "not run"
 _WAITS = "waits"
 _TOP = re.compile(r"[\w-]+")
-_TOLD_BY_ROWS = re.compile(r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|run \S+ of .* starts")
+_TOLD_BY_ROWS = re.compile(r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|cached: .*|run \S+ of .* starts")
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Row:
 
     Attributes:
         path: the step's path; for what is inside of a block the part behind the block's own.
-        state: `waiting`, `running`, `retrying`, `succeeded`, `failed`, `skipped`, `cancelled`.
+        state: `waiting`, `running`, `retrying`, `succeeded`, `cached`, `failed`, `skipped`, `cancelled`.
         attempt: 1 for the first attempt.
         started: when it began, in seconds of `time.time()`, or None.
         seconds: how long it took, None until it has ended.

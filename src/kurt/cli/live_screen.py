@@ -28,6 +28,7 @@ _SYMBOLS: Final = {
     "failed": ("✗", "x", "red"),
     "running": ("●", "*", "cyan"),
     "retrying": ("↻", "~", "yellow"),
+    "cached": ("✓", "+", "cyan"),
     "skipped": ("↷", "-", "dim"),
     "cancelled": ("■", "!", "yellow"),
     "cancelling": ("■", "!", "yellow"),

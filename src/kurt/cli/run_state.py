@@ -21,6 +21,9 @@ def state_text(run: dict[str, Any]) -> str:
     ]
     if skipped := summary.get("skipped_failures"):
         parts.append(f"{skipped} failed step{'s' if skipped > 1 else ''} skipped")
+    if cached := summary.get("cached"):
+        calls = summary.get("model_calls", 0)
+        parts.append(f"{cached} cached, {calls} model call{'' if calls == 1 else 's'}")
     if mocked := run.get("mocked"):
         parts.append(f"mocked {' and '.join(mocked)}")
     return f"{run['status']} ({', '.join(parts)})" if parts else str(run["status"])

@@ -17,6 +17,7 @@ _STATES = {
     "waiting": "33",
     "warn": "33",
     "interrupted": "35",
+    "cached": "36",
     "skipped": "2",
     "cancelled": "2",
     "failed": "31",

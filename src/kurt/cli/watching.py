@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kurt.runtime.runs import Step
 
 _POLL = 0.25
-_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+_ENDED = frozenset({"succeeded", "cached", "failed", "cancelled"})
 
 
 class _Relay:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kurt.llm.embeddings import Embedder
     from kurt.llm.limits import Limiter
     from kurt.llm.prices import PriceList
-    from kurt.llm.types import Completer, EmbedRequest, EmbedResponse
+    from kurt.llm.types import Attempt, Completer, EmbedRequest, EmbedResponse
     from kurt.runtime.step_batch import StepBatch
     from kurt.types import JsonObject
 
@@ -100,6 +100,7 @@ class Calls:
         ledger: keeps the budgets, if there are any.
         cache: answers that were paid before, if they are to be used.
         prices: what tokens cost.
+        made: calls that were made of a model, failed ones included.
     """
 
     terms: Terms
@@ -109,6 +110,7 @@ class Calls:
     ledger: Ledger | Ledgers | None
     cache: ResponseCache | None
     prices: PriceList
+    made: int = 0
     _rows: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -179,7 +181,7 @@ class Calls:
             cache=self.cache,
             prices=self.prices,
             on_attempt_start=partial(self._started, number, prompt, request.model) if traced else None,
-            on_attempt=partial(self.traces.model_attempt, number) if traced else None,
+            on_attempt=partial(self._over, number),
             first_attempt=self.traces.first_attempt(number),
         )
         flush: Callable[[], Awaitable[None]] | None = getattr(self.cache, "flush", None)
@@ -228,6 +230,7 @@ class Calls:
 
     async def _made(self, row: int, embedder: Embedder, request: EmbedRequest) -> EmbedResponse:
         """One call for vectors."""
+        from kurt.llm.embeddings import LEXICAL  # noqa: PLC0415 - as above
         from kurt.llm.errors import ModelError  # noqa: PLC0415 - as above
 
         if self.ledger is not None:
@@ -238,8 +241,10 @@ class Calls:
         try:
             response = await embedder.embed(request)
         except ModelError as error:
+            self.made += 1
             await self.traces.call_over(row, number, prompt, started_at, None, error, model=request.model)
             raise
+        self.made += response.provider != LEXICAL
         # Prices look at what both kinds of answers have: usage, model, provider, price.
         cost = self.prices.cost_of(request.model, cast("Any", response))
         if self.ledger is not None:
@@ -288,6 +293,10 @@ class Calls:
         if _name_for(self.completer) is not None:
             return None
         return limiter_of(self.settings, model, None, module=self.terms.module, step=self.terms.settings_of)
+
+    async def _over(self, row: int, attempt: Attempt) -> None:
+        self.made += not attempt.cache_hit
+        await self.traces.model_attempt(row, attempt)
 
     async def _started(self, row: int, prompt: str, model: str, number: int) -> None:
         await self.traces.started(row, number, prompt, model)

@@ -20,6 +20,7 @@ __all__ = [
     "LLMCache",
     "LLMLimit",
     "LLMTrace",
+    "StepValue",
     "TenantMixin",
     "TimestampMixin",
     "UtcDateTime",
@@ -251,6 +252,32 @@ class LLMCache(SQLModel, table=True):
     usage: dict[str, Any] | None = Field(default=None, sa_type=_JSON)
     created_at: datetime = Field(sa_type=_MOMENT)
     expires_at: datetime | None = Field(default=None, sa_type=_MOMENT, index=True)
+
+
+class StepValue(SQLModel, table=True):
+    """The value of a step that was kept for later runs.
+
+    Attributes:
+        key: a digest of all that decides about the value.
+        tenant: whose it is; nobody else gets it.
+        workflow: the workflow's name.
+        step: the step's path without the keys of items.
+        run_id: the run that made it.
+        value: its JSON.
+        created_at: when it was made.
+        expires_at: after which it is not used any more.
+    """
+
+    __tablename__: ClassVar[Any] = "step_cache"
+
+    key: str = Field(primary_key=True)
+    tenant: str = ""
+    workflow: str
+    step: str
+    run_id: str
+    value: str
+    created_at: datetime = Field(sa_type=_MOMENT, index=True)
+    expires_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
 class LLMLimit(SQLModel, table=True):

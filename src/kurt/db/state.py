@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kurt.config import Settings
     from kurt.types import JsonObject
 
-HEAD = "20261121_008"
+HEAD = "20261121_009"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 VERSION_TABLE = "kurt_alembic_version"

@@ -58,6 +58,11 @@ class Form:
 
 
 async def form_of(declared: Json, root: Path) -> Form:
+    """The form that a file declares, in a thread: the project's code may take its time; see `form_here`."""
+    return await asyncio.to_thread(form_here, declared, root)
+
+
+def form_here(declared: Json, root: Path) -> Form:
     """The form that a file declares: nothing for text, a JSON Schema, or `module:Class` of the project.
 
     Raises:
@@ -67,7 +72,7 @@ async def form_of(declared: Json, root: Path) -> Form:
         return Form()
     if isinstance(declared, str):
         make_importable(str(root))
-        model = await asyncio.to_thread(_class, declared)
+        model = _class(declared)
         from kurt.llm.schemas import schema_of  # noqa: PLC0415 - beside its use
 
         return Form(schema_of(model), model)

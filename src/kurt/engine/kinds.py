@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -132,6 +132,7 @@ class StepKind(ABC):
         Model: Pydantic model of the kind's own fields (subclass of `Fields`).
         verbatim: names of fields in which `${...}` is not substituted (code, expressions).
         calls_models: it calls models, so that `budget` has a meaning for it.
+        model_setting: which settings name its model where the step does not: `LLM.MODEL` or `EMBEDDING.MODEL`.
         row_fields: names of fields that are read anew for each row where the step works on rows.
     """
 
@@ -139,6 +140,7 @@ class StepKind(ABC):
     Model: ClassVar[type[Fields]] = Fields
     verbatim: ClassVar[frozenset[str]] = frozenset()
     calls_models: ClassVar[bool] = False
+    model_setting: ClassVar[Literal["LLM", "EMBEDDING"]] = "LLM"
     row_fields: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod

@@ -64,6 +64,11 @@ class RowsTrack:
             self.failed += 1
             self.error = self.error or envelope.get("error")
 
+    @property
+    def counts(self) -> JsonObject:
+        """How many rows are over, and how many of them failed."""
+        return {"rows": self.count, "failed": self.failed}
+
     def step(self, run: Run, current: object) -> Step:
         """The rows as one step: failed if one of them is, at work if the run says so."""
         at_work = not run.is_over and current == self.path
@@ -79,6 +84,6 @@ class RowsTrack:
             started_at=moment(self.started),
             completed_at=None if at_work else moment(self.completed),
             error=error,
-            value={"rows": self.count, "failed": self.failed},
+            value=self.counts,
             run_id=self.run_id,
         )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 RETRYING = "retrying"
 SKIPPED = "skipped"
+CACHED = "cached"
+"""Succeeded with the value of an earlier run."""
+
 OPENED = "opened"
 
 _DECLARED = frozenset({names.RUN_WORKFLOW, names.BRANCH_WORKFLOW})
@@ -92,13 +95,13 @@ def steps(
     tracks: dict[tuple[str, str, int], _Track] = {}
     batches: dict[tuple[str, str, int], RowsTrack] = {}
     for row in sorted((Row(*row) for row in rows), key=lambda row: (row.run_id, row.number)):
-        declared = row.workflow in _DECLARED
-        if not declared and _taken_as_row(row, batches):
+        if _taken_as_row(row, batches):
             continue
+        declared = row.workflow in _DECLARED
         # Only attempts of a declared step share a name; a Python workflow may call one function many times.
         key = (row.run_id, row.name, 0 if declared else row.number)
         tracks.setdefault(key, _Track()).add(row, declared=declared)
-    found = [track.step(run, started) for track in tracks.values()]
+    found = [_with_rows(track.step(run, started), batches) for track in tracks.values()]
     found += [batch.step(run, current) for batch in batches.values()]
     if not values:
         found = [replace(step, value=None, given=None) for step in found]
@@ -119,6 +122,15 @@ def _taken_as_row(row: Row, batches: dict[tuple[str, str, int], RowsTrack]) -> b
     batch = batches.setdefault((row.run_id, *place), RowsTrack(place[0], row.run_id))
     batch.add(envelope, row.started, row.completed)
     return True
+
+
+def _with_rows(step: Step, batches: dict[tuple[str, str, int], RowsTrack]) -> Step:
+    """A step of a declared workflow that works on rows: while it does, what is known of them is its value."""
+    place = next((key for key in batches if key[:2] == (step.run_id, step.path)), None)
+    if place is None:
+        return step
+    rows = batches.pop(place)
+    return step if step.value is not None else replace(step, value=rows.counts)
 
 
 def _path(attributes: Any) -> str | None:
@@ -178,6 +190,8 @@ def _declared(step: Step, envelope: JsonObject, run: Run) -> Step:
         state = _unfinished(run)
     elif unfinished:
         state = RETRYING
+    elif envelope.get("cached") and state == SUCCEEDED:
+        state = CACHED
     return replace(
         step,
         kind=envelope.get("kind"),

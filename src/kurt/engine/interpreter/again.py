@@ -243,6 +243,8 @@ class _Failed(_Walk):
         own, instead = part.split()
         if instead:
             return self._replaced(part, instead[-1])
+        if part.step.is_flow and _is_open(own[0]):
+            return self._row_step(part, own)
         if part.step.type not in BLOCKS or part.step.type in WAITS or not _is_open(own[0]):
             return self._wiped_if_failed(part)
         if attempts := _attempts(part):
@@ -272,6 +274,15 @@ class _Failed(_Walk):
         if not went_well:
             self.wipe(part.member, part.records)
         return not went_well
+
+    def _row_step(self, part: _Part, own: Sequence[Checkpoint]) -> bool:
+        """A step that works on rows: those that failed, or were left out; the others are kept."""
+        rows = [record for record in own if row_records.to_repeat(record)]
+        closed = [record for record in own[1:] if record.name == part.path]
+        if not rows and closed and not _has_failed(closed[-1]):
+            return False
+        self.forget(part.member, [*rows, *closed])
+        return True
 
     def _wiped_if_failed(self, part: _Part) -> bool:
         last = part.records[-1]
@@ -333,16 +344,25 @@ class _From(_Walk):
             return True
         if not self._start.startswith((part.path + ".", part.path + "[")):
             return False
-        if instead or part.step.type not in BLOCKS or not _is_open(own[0]):
+        is_inside = part.step.type in BLOCKS or part.step.is_flow
+        if instead or not is_inside or not _is_open(own[0]):
             self.wipe(part.member, part.records)  # the start is in what ran instead of the step
             return True
-        if attempts := _attempts(part):
-            return self._in_last_attempt(part, attempts)
+        attempts = _attempts(part)
+        if part.step.is_flow or attempts:
+            return self._row(part, own) if part.step.is_flow else self._in_last_attempt(part, attempts)
         inner = [record for record in own[1:] if record.name != part.path]
         if not self.inside(part, [own[0], *inner]):
             return False
         self.forget(part.member, [record for record in own[1:] if record.name == part.path])
         return True
+
+    def _row(self, part: _Part, own: Sequence[Checkpoint]) -> bool:
+        """One row of a step that works on rows."""
+        rows = [record for record in own if record.name == self._start and row_records.is_row(record)]
+        if rows:
+            self.forget(part.member, [*rows, *(record for record in own[1:] if record.name == part.path)])
+        return bool(rows)
 
     def _in_last_attempt(self, part: _Part, attempts: Sequence[Checkpoint]) -> bool:
         """A step inside a block that was tried several times: what earlier attempts had finished is not kept."""

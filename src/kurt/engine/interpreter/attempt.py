@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,9 +14,10 @@ from kurt.engine.expressions.evaluation import is_true
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter import mocks
 from kurt.engine.interpreter.context import Frame, WorkflowContext
-from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope
+from kurt.engine.interpreter.envelope import CACHED, FAILED, SKIPPED, SUCCEEDED, Envelope
 from kurt.engine.interpreter.model_terms import opener
 from kurt.engine.interpreter.retrying import after_failure
+from kurt.engine.interpreter.step_cache import inputs_of, opened_cache
 from kurt.engine.kinds import Limits, StepContext, StepKind, StepSkippedError
 from kurt.errors import KurtError, StepError, StepTimeoutError
 from kurt.runtime import durable, gate, serializer
@@ -25,6 +26,8 @@ from kurt.runtime.routing import step_output
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
+    from kurt.core.completion import Calls
+    from kurt.engine.kept_values import Kept
     from kurt.engine.language.schema import WorkflowStep
 
 
@@ -41,6 +44,7 @@ class Attempt:
         number: 1 for the first attempt.
         not_before: when it may begin, seconds since the epoch.
         earlier: a run in which the same step may have succeeded with the same values: that is kept, not repeated.
+        calls: what it has opened to call models.
     """
 
     context: WorkflowContext
@@ -51,6 +55,7 @@ class Attempt:
     number: int = 1
     not_before: float | None = None
     earlier: str | None = None
+    calls: list[Calls] = field(default_factory=list["Calls"])
 
     async def run(self) -> JsonObject:
         """Wait until it may begin, try, and give the envelope to be stored; only a cancelled run raises."""
@@ -97,11 +102,25 @@ class Attempt:
     async def _worked(self) -> Envelope:
         progress, started = self.context.progress, time.monotonic()
         progress.step(self.path, "running", kind=self.step.type, attempt=self.number)
-        value = await self._value()
+        value, kept = await self._value()
         progress.step(
-            self.path, SUCCEEDED, kind=self.step.type, attempt=self.number, seconds=time.monotonic() - started
+            self.path,
+            SUCCEEDED if kept is None else CACHED,
+            kind=self.step.type,
+            attempt=self.number,
+            seconds=time.monotonic() - started,
         )
-        return Envelope(state=SUCCEEDED, kind=self.step.type, attempt=self.number, value=value)
+        facts = self._calls_made()
+        if kept is not None:
+            facts |= {"cached": True, "kept_by": kept.run_id, "kept_at": kept.at}
+        return Envelope(
+            state=SUCCEEDED, kind=self.step.type, attempt=self.number, facts=facts or None, value=value
+        )
+
+    def _calls_made(self) -> JsonObject:
+        """How many calls of models it has made, if any."""
+        made = sum(calls.made for calls in self.calls)
+        return {"calls": made} if made else {}
 
     def _pretended(self, outcome: JsonObject) -> Envelope:
         """The attempt of a step that the run only pretends: nothing is done.
@@ -123,35 +142,34 @@ class Attempt:
         except KurtError:
             return {"mocked": True}
 
-    async def _value(self) -> Json:
-        """What the kind returns, as a replay will see it and without secrets."""
-        kind = self._kind()
+    async def _value(self) -> tuple[Json, Kept | None]:
+        """The step's value, and from where it is if an earlier run has kept it."""
+        kind = kind_of(self.context, self.step)
         fields = checked_fields(kind, self.step, self.frame)
-        limit = self.timeout
+        step = self._step_context(self.timeout)
+        cache = opened_cache(self.context, self.step, kind)
+        if cache is None:
+            return await self._made(kind, fields, step), None
+        key = await cache.key(await inputs_of(kind, fields, step), self.frame.names)
+        if (kept := await cache.get(key)) is not None:
+            return kept.value, kept
+        value = await self._made(kind, fields, step)
+        cache.put(key, value)
+        await cache.flush()
+        return value, None
+
+    async def _made(self, kind: StepKind, fields: Any, step: StepContext) -> Json:
+        """What the kind returns, as a replay will see it and without secrets."""
+        limit = step.limits.timeout
         try:
             async with asyncio.timeout(limit):
                 with step_output(self.context.progress.log, self.path):
-                    value = await execute(kind, fields, self._step_context(limit))
+                    value = await execute(kind, fields, step)
         except TimeoutError as error:
             raise StepTimeoutError(
                 f"it took longer than its timeout of {limit:g} s", hint="raise `timeout:` of the step"
             ) from error
         return serializer.round_trip(self.context.masker.mask_value(value))
-
-    def _kind(self) -> StepKind:
-        """The step's kind, as it is now: a plug-in may have gone since the file was checked.
-
-        Raises:
-            StepError: nobody knows it any more.
-        """
-        info = self.context.kinds.get(self.step.type)
-        if info is None:
-            raise StepError(
-                f"no step kind {self.step.type!r} is known in this project",
-                type="KindNotFound",
-                hint="put its file into steps/, or install its package, then: kurt workflows retry ID",
-            )
-        return info.kind()
 
     @property
     def timeout(self) -> float | None:
@@ -177,7 +195,7 @@ class Attempt:
             emit_stream=lambda key, value: durable.append_stream(
                 context.root_id, key, context.masker.mask_value(value)
             ),
-            models=opener(context, self.step),
+            models=opener(context, self.step, self.calls),
         )
 
     def _failed(self, error: BaseException) -> Envelope:
@@ -199,16 +217,47 @@ class Attempt:
             attempt=self.number,
             error=described,
             next_at=None if wait is None else time.time() + wait,
-            facts=self._mock_facts() if mocked else None,
+            facts=self._mock_facts() if mocked else self._calls_made() or None,
         )
+
+
+def kind_of(context: WorkflowContext, step: WorkflowStep) -> StepKind:
+    """A step's kind, as it is now: a plug-in may have gone since the file was checked.
+
+    Raises:
+        StepError: nobody knows it any more.
+    """
+    info = context.kinds.get(step.type)
+    if info is None:
+        raise StepError(
+            f"no step kind {step.type!r} is known in this project",
+            type="KindNotFound",
+            hint="put its file into steps/, or install its package, then: kurt workflows retry ID",
+        )
+    return info.kind()
 
 
 def checked_fields(kind: StepKind, step: WorkflowStep, frame: Frame) -> Any:
     """The kind's own fields with every reference replaced, checked by its model."""
-    given = {
-        key: value if key in kind.verbatim else resolve(value, frame.names)
-        for key, value in step.spec.items()
-    }
+    return checked_values(kind, step.spec, frame.names)
+
+
+def checked_values(
+    kind: StepKind, spec: JsonObject, names: JsonObject, *, done: frozenset[str] = frozenset()
+) -> Any:
+    """Fields with every reference replaced, checked by the kind's model.
+
+    Args:
+        kind: the kind.
+        spec: the fields.
+        names: the names in scope.
+        done: fields in which that was done already.
+
+    Raises:
+        StepError: they do not fit.
+    """
+    kept = kind.verbatim | done
+    given = {key: value if key in kept else resolve(value, names) for key, value in spec.items()}
     try:
         return kind.Model.model_validate(given)
     except ValidationError as error:

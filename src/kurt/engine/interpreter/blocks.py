@@ -7,7 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from kurt.engine.expressions.evaluation import evaluate, is_true
-from kurt.engine.interpreter import approvals, foreach, graph_run, subruns, waits
+from kurt.engine.interpreter import (
+    approvals,
+    foreach,
+    graph_run,
+    model_rows,
+    rows_of_kinds,
+    subruns,
+    waits,
+)
 from kurt.engine.interpreter.attempt import own_env
 from kurt.engine.interpreter.block_attempts import BlockAttempts
 from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
@@ -20,6 +28,7 @@ from kurt.engine.interpreter.envelope import (
     StepFailed,
     error_json,
 )
+from kurt.engine.language.schema import FLOW_KINDS
 from kurt.runtime import durable
 from kurt.types import Json, JsonObject
 
@@ -44,6 +53,8 @@ async def run_block(context: WorkflowContext, step: WorkflowStep, path: str, fra
         return NOT_RUN
     if opened.state == FAILED:
         raise StepFailed(path, opened.error or {})
+    if step.is_flow:
+        return await rows_of_kinds.run_rows(context, step, path, frame)
     inside = context.inside(own_env(step, frame), step)
     if step.has_attempts(context.definition):
         return await BlockAttempts(inside, step, path, frame).run()
@@ -190,4 +201,5 @@ OPENERS: dict[str, Opener] = {
     "switch": _open_switch,
     "wait": waits.open_wait,
     "approval": approvals.open_approval,
+    **dict.fromkeys(FLOW_KINDS, model_rows.open_rows),
 }

@@ -31,6 +31,7 @@ class Tally:
         rows_skipped: rows of a step that were left out.
         rows: rows of those steps.
         cached: steps, and rows of steps, whose values came from an earlier run.
+        model_calls: calls of models that were made; told where something is cached.
     """
 
     skipped_failures: int = 0
@@ -40,6 +41,7 @@ class Tally:
     rows_skipped: int = 0
     rows: int = 0
     cached: int = 0
+    model_calls: int = 0
 
     def add(self, other: Mapping[str, int]) -> None:
         """Count what a child run lived with."""
@@ -47,8 +49,9 @@ class Tally:
             setattr(self, name, getattr(self, name) + other.get(name, 0))
 
     def to_json(self) -> JsonObject:
-        """Only what is not zero."""
-        return {name: count for name in _COUNTS if (count := getattr(self, name))}
+        """Only what is not zero; a run that used kept values says how many calls of models it made, be it none."""
+        found = {name: count for name in _COUNTS if (count := getattr(self, name))}
+        return {**found, "model_calls": self.model_calls} if self.cached else found
 
 
 _COUNTS = tuple(one.name for one in fields(Tally))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kurt.core.failures import type_of_error
 from kurt.errors import KurtError, StepError
 from kurt.types import Json, JsonObject
 
@@ -14,6 +15,8 @@ SUCCEEDED = "succeeded"
 FAILED = "failed"
 SKIPPED = "skipped"
 OPENED = "opened"
+CACHED = "cached"
+"""How a success is shown whose value came from an earlier run; it is stored as a success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,9 @@ def error_json(error: BaseException) -> JsonObject:
     if isinstance(error, StepError):
         return {"type": error.type, "message": error.message, "hint": error.hint, **error.details}
     if isinstance(error, KurtError):
-        return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        known = {name: getattr(error, name, None) for name in ("status", "retry_after")}
+        more = {name: value for name, value in known.items() if value is not None}
+        return {"type": type_of_error(error), "message": error.message, "hint": error.hint, **more}
     return {"type": type(error).__name__, "message": str(error) or type(error).__name__}
 
 

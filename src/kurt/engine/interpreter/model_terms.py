@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kurt.errors import ConfigError
 from kurt.types import JsonObject
 
 if TYPE_CHECKING:
@@ -12,20 +13,22 @@ if TYPE_CHECKING:
     from kurt.core.calling import Retry
     from kurt.core.completion import Calls, Held, Terms
     from kurt.engine.interpreter.context import WorkflowContext
-    from kurt.engine.kinds import OpenCalls
+    from kurt.engine.kinds import OpenCalls, StepKind
     from kurt.engine.language.model_specs import BudgetSpec
     from kurt.engine.language.schema import WorkflowStep
     from kurt.llm.types import Completer
     from kurt.runtime.step_batch import StepBatch
 
 
-def opener(context: WorkflowContext, step: WorkflowStep) -> OpenCalls:
-    """What opens calls for one execution of a step."""
+def opener(context: WorkflowContext, step: WorkflowStep, opened_calls: list[Calls]) -> OpenCalls:
+    """What opens calls for one execution of a step, and notes them."""
 
     async def opened(
         *, model: str | None = None, retry: Retry = None, cache: bool | timedelta | None = None
     ) -> Calls:
-        return await open_calls(context, step, model=model, retry=retry, cache=cache)
+        calls = await open_calls(context, step, model=model, retry=retry, cache=cache)
+        opened_calls.append(calls)
+        return calls
 
     return opened
 
@@ -70,6 +73,23 @@ def terms_of(
         settings=context.settings,
         mask=context.masker.mask,
     )
+
+
+def model_identity(context: WorkflowContext, step: WorkflowStep, kind: StepKind) -> str | None:
+    """Which model a step asks, and where, None if that is said nowhere; without its key, which may change."""
+    from kurt.llm.providers import chosen_model, resolve  # noqa: PLC0415 - as above
+
+    settings, module = context.settings, context.definition.name
+    wanted, setting = step.spec.get("model"), kind.model_setting
+    explicit = wanted if isinstance(wanted, str) and "${" not in wanted else None
+    model = chosen_model(settings, explicit, module=module, step=step.name, kind=setting)
+    if model is None:
+        return None
+    try:
+        where = resolve(settings, model, module=module, step=step.name, kind=setting, key="-").shown
+    except ConfigError:
+        where = ""
+    return f"{model} {where}"
 
 
 def step_name(context: WorkflowContext, step: WorkflowStep) -> str:

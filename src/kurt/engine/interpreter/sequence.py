@@ -46,7 +46,7 @@ async def run_step(
 
 
 async def _value(context: WorkflowContext, step: WorkflowStep, path: str, frame: Frame) -> Json:
-    if step.type not in BLOCKS or context.mocks.has(path):
+    if (step.type not in BLOCKS and not step.is_flow) or context.mocks.has(path):
         return value_of(await run_simple(context, step, path, frame, reserve(context, step)), path)
     return await blocks.run_block(context, step, path, frame)
 

@@ -54,12 +54,20 @@ async def run_simple(
         with gate.current().passage() as passage:
             attempt = Attempt(context, step, path, frame, passage, number, not_before, earlier)
             envelope = Envelope.from_json(await slot.run(path, attempt.run))
+        _count(context, envelope)
         if envelope.next_at is None:
             break
         not_before = envelope.next_at
     if envelope is None:
         raise ValueError("a step needs at least one number")
     return envelope
+
+
+def _count(context: WorkflowContext, envelope: Envelope) -> None:
+    """Tell the run's summary what an attempt has called, or did not need to do."""
+    facts = envelope.facts or {}
+    context.tally.cached += bool(facts.get("cached"))
+    context.tally.model_calls += facts.get("calls", 0)
 
 
 def value_of(envelope: Envelope, path: str) -> Json:

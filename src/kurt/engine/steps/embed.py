@@ -67,6 +67,7 @@ class EmbedKind(StepKind):
     type = "embed"
     Model = EmbedFields
     calls_models: ClassVar[bool] = True
+    model_setting: ClassVar[Literal["LLM", "EMBEDDING"]] = "EMBEDDING"
     row_fields: ClassVar[frozenset[str]] = frozenset({"text"})
 
     @classmethod
@@ -88,6 +89,11 @@ class EmbedKind(StepKind):
             return ['`items` must be a list or a reference to one. Write, for example, "${pages}"']
         return []
 
+    def cache_inputs(self, fields: EmbedFields, context: StepContext) -> Json:
+        """The text as far as it counts, and the length of the vector."""
+        del context
+        return embed_inputs(as_text(fields.text)[: fields.max_chars], fields.dimensions)
+
     async def execute(self, fields: EmbedFields, context: StepContext) -> Json:
         """Make one vector.
 
@@ -103,3 +109,8 @@ class EmbedKind(StepKind):
             raise asking.failure_of(error) from error
         context.log("INFO", f"{made.model}: a vector of {len(made.vectors[0])} numbers")
         return asking.rounded(made.vectors[0])
+
+
+def embed_inputs(text: str, dimensions: int | None) -> Json:
+    """All that decides about a vector, apart from the model."""
+    return {"text": text, "dimensions": dimensions}

@@ -104,6 +104,10 @@ class LlmKind(StepKind):
         """Faults of `schema` and of what only rows have."""
         return [*_schema_faults(spec.get("schema")), *_row_faults(spec)]
 
+    def cache_inputs(self, fields: LlmFields, context: StepContext) -> Json:
+        """The request; of a class of the project its schema as it is now."""
+        return llm_inputs(fields, asking.form_here(fields.answer_schema, context.project_root).schema)
+
     async def execute(self, fields: LlmFields, context: StepContext) -> Json:
         """Ask once.
 
@@ -159,3 +163,8 @@ def _row_faults(spec: Mapping[str, Any]) -> list[str]:
             for name in taken
         ]
     return faults
+
+
+def llm_inputs(fields: LlmFields, schema: Json) -> Json:
+    """All that decides about an answer, apart from the model."""
+    return {"prompt": fields.prompt, "system": fields.system, "params": fields.request, "schema": schema}
