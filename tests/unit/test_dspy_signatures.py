@@ -257,6 +257,7 @@ def test_a_step_without_faults(root: Path, spec: dict[str, Any]) -> None:
             "no input `kwestion`",
             "`question`",
         ),
+        ({"inputs": {"kwestion": 2}}, ("inputs", "kwestion"), "no input `kwestion`", "`question`"),
         ({"inputs": {}}, ("inputs",), "the input `question` of the signature is missing", "question: ..."),
         (
             {"signature": "Derived", "inputs": {}},

@@ -18,7 +18,7 @@ from kurt.engine.signatures.sources import (
     file_of_module,
     read_module,
 )
-from kurt.engine.suggestions import did_you_mean, listing
+from kurt.engine.suggestions import closest, did_you_mean, listing
 from kurt.errors import StepError
 
 if TYPE_CHECKING:
@@ -209,13 +209,15 @@ def _is_installed(module: str) -> bool:
 def _inputs(given: Any, known: _Known) -> Iterator[Finding]:
     if not isinstance(given, Mapping):
         return
+    misspelt: set[str | None] = set()
     for name in given:
         if name not in known.inputs:
+            misspelt.add(closest(str(name), known.inputs))
             hint = did_you_mean(str(name), known.inputs, f"its inputs are {listing(known.inputs)}")
-            yield Finding(
-                f"{known.name} has no input `{name}`", hint or "", ("inputs", str(name)), is_key=True
-            )
-    missing = [name for name, field in known.inputs.items() if field.required and name not in given]
+            place = ("inputs", str(name))
+            yield Finding(f"{known.name} has no input `{name}`", hint or "", place, is_key=True)
+    needed = [name for name, field in known.inputs.items() if field.required]
+    missing = [name for name in needed if name not in given and name not in misspelt]
     if missing:
         what = f"the input `{missing[0]}`" if len(missing) == 1 else f"the inputs {listing(missing)}"
         example = ", ".join(f"{name}: ..." for name in missing)
