@@ -92,7 +92,15 @@ def test_schema_reference() -> str:
     return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def language_reference() -> str:
+    """Every key of a workflow file, with lines that use it."""
+    from scripts import language_reference as language
+
+    return language.page(language.load())
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/workflows/reference.md": language_reference,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings_reference,
     "docs/reference/kurt-workflow.schema.json": schema_reference,

@@ -15,14 +15,14 @@ from jsonschema.validators import validator_for
 
 from kurt.cli.main import cli
 from kurt.engine.language.source import read_source
-from scripts import reference
+from scripts import language_reference, reference
 from tests.support import docs_runner
 from tests.support.environment import child_environment
 
 pytestmark = pytest.mark.conventions
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 SCHEMA = ROOT / "docs" / "reference" / "kurt-workflow.schema.json"
 
 
@@ -104,6 +104,29 @@ def workflow_files(page: Path) -> list[dict[str, Any]]:
     ]
     right = [block for block in shown if "wrong" not in (block.title or "")]
     return [read_source(block.body, block.title or "").value for block in right]  # `on` is a key, not true
+
+
+def test_every_key_of_the_language_is_explained_and_used_by_an_example_that_runs() -> None:
+    language = language_reference.load()
+    assert not language.missing_examples(), "add them to a file in docs/workflows/examples"
+    page = (ROOT / "docs" / "workflows" / "reference.md").read_text(encoding="utf-8")
+    sections = page.split("\n## ")[1:]
+    assert [section.title for section in language.sections()] == [text.splitlines()[0] for text in sections]
+    for section, text in zip(language.sections(), sections, strict=True):
+        assert section.intro, f"{section.id} says nothing of itself"
+        entries = {entry.split("`")[1]: entry for entry in text.split("\n### ")[1:]}
+        assert list(entries) == list(section.fields)
+        for key, entry in entries.items():
+            assert "```yaml" in entry, f"{section.id}.{key} has no example"
+            assert len(entry.split("\n\n")[1]) > 5, f"{section.id}.{key} is not explained"
+
+
+def test_a_key_without_example_is_noticed() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema["properties"]["color"] = {"type": "string"}
+    schema["$defs"]["RetryPolicy"]["properties"]["luck"] = {"type": "number"}
+    missing = language_reference.Language(schema, {}).missing_examples()
+    assert missing == ["file.color", "RetryPolicy.luck"]
 
 
 def test_the_schema_refuses_an_unknown_key() -> None:

@@ -9,7 +9,8 @@ from kurt.engine.durations import parse_duration, parse_size
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{", "description": "A reference such as `${name.key}`."}
+REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{"}
+"""A reference such as `${name.key}`; without a description, which editors would show in place of the field's own."""
 
 _NAME = re.compile(NAME)
 _VARIABLE = re.compile(VARIABLE)

@@ -45,6 +45,8 @@ def workflow_schema(
     definitions["NotifySpec"] = notify_schema(told, _referable)
     definitions["WorkflowStep"] = _step(own_step["properties"], kinds, definitions)
     root["properties"]["steps"]["minItems"] = 1
+    for name in definitions.keys() - {"WorkflowStep"}:
+        definitions[name] = _silent(definitions[name])
     schema = {
         "$schema": DIALECT,
         "title": "Kurt workflow",
@@ -77,6 +79,14 @@ def _in_forms(own: JsonObject, *forms: JsonObject) -> JsonObject:
     return {"description": own["description"], "examples": own["examples"], "anyOf": list(forms)}
 
 
+def _silent(model: JsonObject) -> JsonObject:
+    """A model without its description, which editors show of every field that takes it, and not what the field means."""
+    silent = {key: item for key, item in model.items() if key != "description"}
+    if "anyOf" in silent:
+        silent["anyOf"] = [_silent(branch) if "properties" in branch else branch for branch in silent["anyOf"]]
+    return silent
+
+
 def _restate(definitions: JsonObject) -> None:
     """The forms that people write, where they differ from those that are run."""
     definitions["ErrorHandling"] = {
@@ -98,7 +108,7 @@ def _restate(definitions: JsonObject) -> None:
     }
     spec = definitions["InputSpec"]
     spec["properties"]["type"]["enum"] += ["str", "number", "integer", "boolean", "dict", "array"]
-    spec["properties"]["items"]["anyOf"].insert(0, {"type": "string", "description": "Type of the items."})
+    spec["properties"]["items"]["anyOf"].insert(0, {"type": "string"})
     definitions["InputSpec"] = {
         "description": "What an input accepts; a plain value gives its type and its default.",
         "anyOf": [spec, {"type": ["string", "number", "boolean", "null", "array"]}],
