@@ -30,7 +30,7 @@ from kurt.runtime.spending import CallQuery, open_calls
 from kurt.runtime.wait_words import APPROVAL, TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kurt.types import JsonObject
 
@@ -115,11 +115,21 @@ class _Case:
         return {
             "status": run.status,
             "outputs": jsonable(run.outputs),
-            "error": jsonable(run.error),
+            "error": _failure(run, steps),
             "steps": steps,
             "calls": _calls(self._settings, run),
             "run_id": run.id,
         }
+
+
+def _failure(run: Run, steps: Sequence[JsonObject]) -> JsonObject | None:
+    """Why the run failed, as `error` shows it in the file: with the step that failed, and the details of its failure."""
+    if run.error is None:
+        return None
+    said = str(run.error.get("message"))
+    failed = next((one for one in steps if one["error"] and f"step {one['path']!r} failed" in said), None)
+    more = {} if failed is None else {**failed["error"], "step": failed["path"]}
+    return {**more, **jsonable(run.error)}
 
 
 def _steps(reader: RunReader, run_id: str, prefix: str = "") -> Iterator[JsonObject]:
