@@ -25,11 +25,13 @@ class Collected:
     Attributes:
         runs: ids of runs.
         logs: names of log files without a run.
+        values: values of steps, and answers of models, that were kept for later runs and count no more.
         dry_run: nothing was removed.
     """
 
     runs: tuple[str, ...]
     logs: tuple[str, ...]
+    values: int
     dry_run: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -40,10 +42,13 @@ class Collected:
             "logs": list(self.logs),
             "run_count": len(self.runs),
             "log_count": len(self.logs),
+            "value_count": self.values,
         }
 
 
-def collect(settings: Settings, *, keep_seconds: float, keep_count: int | None, dry_run: bool) -> Collected:
+def collect(
+    settings: Settings, *, keep_seconds: float, keep_count: int | None, dry_run: bool, cache: bool = False
+) -> Collected:
     """Remove finished runs that are older than `keep_seconds`, or beyond the newest `keep_count`.
 
     Args:
@@ -51,12 +56,22 @@ def collect(settings: Settings, *, keep_seconds: float, keep_count: int | None, 
         keep_seconds: age of the end of a run, in seconds.
         keep_count: finished runs to keep at most; None for any number.
         dry_run: only tell what would be removed.
+        cache: remove all values of steps that were kept for later runs, not only those whose time is over.
     """
     runs = _old_runs(settings, keep_seconds, keep_count)
     logs = _old_worker_logs(settings, keep_seconds)
+    values = _kept_values(settings, everything=cache, dry_run=dry_run)
     if not dry_run:
         _remove(settings, runs, logs)
-    return Collected(tuple(runs), tuple(logs), dry_run)
+    return Collected(tuple(runs), tuple(logs), values, dry_run)
+
+
+def _kept_values(settings: Settings, *, everything: bool, dry_run: bool) -> int:
+    """Remove what was kept for later runs and counts no more; how much that is."""
+    from kurt.db import get_engine  # noqa: PLC0415 - loads SQLAlchemy
+    from kurt.db.kept import remove_kept  # noqa: PLC0415 - as above
+
+    return remove_kept(get_engine(settings), everything=everything, dry_run=dry_run)
 
 
 def _old_runs(settings: Settings, keep_seconds: float, keep_count: int | None) -> list[str]:

@@ -61,6 +61,20 @@ class Prepared:
             return self.arguments
         return ({**self.arguments[0], "queue": queue}, *self.arguments[1:])
 
+    def without_cache(self) -> Prepared:
+        """The same run of a file, which uses no values that earlier runs have kept; others keep none.
+
+        Raises:
+            UsageError: it is no file.
+        """
+        if self.workflow != names.RUN_WORKFLOW:
+            raise UsageError(
+                "--no-cache is about workflow files; a Python workflow keeps no values of steps",
+                hint="remove --no-cache",
+            )
+        payload = {**self.arguments[0], "no_cache": True}
+        return replace(self, arguments=(payload, *self.arguments[1:]))
+
 
 def prepare(
     settings: Settings,

@@ -74,6 +74,7 @@ class _Request:
     dry_run: bool
     run_id: str | None
     mock_llm: bool
+    no_cache: bool
     options: dict[str, Any]
 
 
@@ -106,6 +107,7 @@ def _outputs(run: dict[str, Any]) -> list[str]:
 _AS_CHILD = {
     "background": "remove it: the step waits for the run; a run of its own starts by a step of type `run`",
     "dry_run": "write true or false: what the step does must be known before it runs",
+    "no_cache": "write --no-cache where the whole run is started",
     "inputs_file": "read the file in a step before, and give its values with `input`",
     "run_id": "remove it: the id follows from that of the run and from the step",
     "timeout": "write `timeout:` beside the step's `args`",
@@ -165,6 +167,9 @@ def _file_or_name(target: str) -> str:
     envvar="KURT_MOCK_LLM",
     help="Call no model: make up answers that fit their schemas. The run is marked as mocked.",
 )
+@click.option(
+    "--no-cache", is_flag=True, help="Use no values that earlier runs have kept; what is made anew is kept."
+)
 @_placement_options
 @add_background_options()
 def run_cmd(
@@ -175,6 +180,7 @@ def run_cmd(
     dry_run: bool,
     run_id: str | None,
     mock_llm: bool,
+    no_cache: bool,
     **options: Any,
 ) -> Any:
     """Run a workflow file or a registered workflow.
@@ -190,6 +196,7 @@ def run_cmd(
         dry_run=dry_run,
         run_id=run_id,
         mock_llm=mock_llm,
+        no_cache=no_cache,
         options=options,
     )
     return _run(current().settings(), request)
@@ -205,6 +212,8 @@ def _run(settings: Settings, request: _Request) -> Any:
         return _plan(settings, request, given)
     mock = {"llm": True} if request.mock_llm else None
     prepared = prepare(settings, request.target, texts=request.inputs, given=given, mock=mock)
+    if request.no_cache:
+        prepared = prepared.without_cache()
     placement = _placement(settings, prepared, request)
     if request.background:
         from kurt.app.runs import submit

@@ -127,7 +127,7 @@ def _kind_note(step: WorkflowStep) -> str:
         return f"wait {step.wait.for_ or step.wait.until or step.wait.message}"
     if step.approval is not None:
         return f"approval: {step.approval.message}"
-    return step.type
+    return f"{step.type} over {step.spec['items']}" if step.is_flow else step.type
 
 
 def clean(text: str) -> str:

@@ -17,6 +17,7 @@ from kurt.types import Json, JsonObject
 
 MASK = "***"
 _MAX_KEYS = 20
+_ROWS_AT_ONCE = 3
 _MAX_SHOWN = 100
 
 
@@ -86,6 +87,7 @@ def make_plan(
         "queue": definition.queue,
         "priority": definition.priority,
         "timeout": definition.timeout,
+        "budget": definition.budget and definition.budget.model_dump(exclude_none=True),
         "steps": _plan_list(known, definition.steps, ""),
         "on_error": _plan_list(known, definition.on_error, "on_error."),
         "finally": _plan_list(known, definition.finally_, "finally."),
@@ -147,6 +149,10 @@ def _policies(known: _Known, step: WorkflowStep) -> Iterator[tuple[str, Json]]:
     retry = step.retry_of(known.definition)
     if retry is not None:
         yield "max_attempts", retry.max_attempts
+    if step.cache is not None and step.cache.enabled:
+        yield "cache", {"ttl": step.cache.ttl_seconds}
+    if step.budget is not None:
+        yield "budget", step.budget.model_dump(exclude_none=True)
     if step.skips_errors:
         yield "on_error", "skip"
     elif isinstance(step.fallback, str):
@@ -169,14 +175,28 @@ def _work(known: _Known, step: WorkflowStep, path: str) -> JsonObject:
         return {step.type: _known_value(waits.model_dump(by_alias=True, exclude_unset=True), known.names)}
     if step.type == "parallel":
         return {"steps": _plan_list(_inside(known), step.steps, f"{path}.", independent=True)}
+    return _kind(known, step)
+
+
+def _kind(known: _Known, step: WorkflowStep) -> JsonObject:
+    """What a plug-in kind does."""
     info = known.kinds.get(step.type)
     verbatim = info.kind.verbatim if info else frozenset[str]()
+    of_row = info.kind.row_fields if info and step.is_flow else frozenset[str]()
+    row = _inside(known, "item", "index", str(step.spec.get("as", "item"))).names
     fields = {
-        key: value if key in verbatim else _known_value(value, known.names)
+        key: value if key in verbatim else _known_value(value, row if key in of_row else known.names)
         for key, value in step.spec.items()
     }
     env = _known_value(step.env, known.names)
-    return {"fields": fields, **({"env": env} if env else {})}
+    plan: JsonObject = {"fields": fields, **({"env": env} if env else {})}
+    if step.is_flow:
+        items = fields["items"]
+        plan["rows"] = {
+            "items": len(items) if isinstance(items, list) else None,
+            "concurrency": fields.get("concurrency", _ROWS_AT_ONCE),
+        }
+    return plan
 
 
 def _inside(known: _Known, *hidden: str) -> _Known:
@@ -279,6 +299,8 @@ def _is_secret(known: _Known, path: Path) -> bool:
 def plan_lines(plan: JsonObject) -> list[str]:
     """A plan as lines for people."""
     lines = [f"{plan['workflow']}" + (f" ({plan['file']})" if plan.get("file") else "")]
+    if "budget" in plan:
+        lines.append(f"  calls of models {_budget_line(plan['budget'])}")
     lines += [f"  input {name} = {_shown(value)}" for name, value in plan["inputs"].items()]
     for part in ("steps", "on_error", "finally"):
         steps = plan.get(part, [])
@@ -314,9 +336,20 @@ def _headline(step: JsonObject) -> str:
         facts.append(f"up to {step['max_attempts']} attempts")
     if "timeout" in step:
         facts.append(f"at most {format_duration(step['timeout'])}")
+    if "cache" in step:
+        ttl = step["cache"]["ttl"]
+        facts.append("its value is kept" + (f" for {format_duration(ttl)}" if ttl is not None else ""))
+    if "budget" in step:
+        facts.append(_budget_line(step["budget"]))
     if "output" in step:
         facts.append(f"sets {step['output']}")
     return ", ".join(facts)
+
+
+def _budget_line(budget: JsonObject) -> str:
+    limits = [f"${budget['usd']:g}"] if "usd" in budget else []
+    limits += [f"{budget['tokens']:,} tokens"] if "tokens" in budget else []
+    return f"for at most {' and '.join(limits)}"
 
 
 def _kind_line(step: JsonObject) -> str:
@@ -332,7 +365,13 @@ def _kind_line(step: JsonObject) -> str:
         return "approval: " + _approval_line(step["approval"])
     if "workflow" in step:
         return f"workflow {step['workflow']} with {_shown(step['inputs'])}"
-    return str(step["type"])
+    return _rows_line(step) if "rows" in step else str(step["type"])
+
+
+def _rows_line(step: JsonObject) -> str:
+    rows = step["rows"]
+    count = "rows not known yet" if rows["items"] is None else f"{rows['items']} rows"
+    return f"{step['type']} over {count}, at most {rows['concurrency']} calls at once"
 
 
 def _approval_line(spec: JsonObject) -> str:
