@@ -293,7 +293,34 @@ def test_a_report_about_nothing_says_so() -> None:
 def test_bars_have_names_numbers_and_lengths() -> None:
     drawn = bars("Words & more", [("a" * 50, 10), ("b", 5), ("<c>", 0)], "words")
     widths = [float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', drawn)]
-    assert widths == [380.0, 190.0, 1.0]
+    assert widths == [380.0, 190.0]
     assert "&lt;c&gt;" in drawn
     assert 'aria-label="Words &amp; more"' in drawn
     assert f"<title>{'a' * 50}</title>" in drawn
+
+
+def test_a_report_about_nothing_says_what_to_do_and_what_failed() -> None:
+    found = found_in({}, gone=("https://e.com/gone",))
+    for text in (markdown_report(found, "x"), html_report(found, "x")):
+        assert "kurt content fetch" in text
+        assert "HTTP 410" in text
+        assert "Near-duplicates" not in text
+        assert "<svg" not in text
+
+
+def test_numbers_lead_to_the_parts_that_tell_of_them() -> None:
+    html = html_report(found_in({f"https://e.com/{number}": TEXT for number in range(3)}), "x")
+    targets = re.findall(r'<li[^>]*><a href="#([^"]+)">', html)
+    assert {"near-duplicates", "all-pages"} <= set(targets)
+    assert all(f'<h2 id="{target}">' in html for target in targets)
+
+
+def test_addresses_tell_pages_with_one_title_apart_and_long_ones_are_cut() -> None:
+    long = "https://e.com/" + "very-long-" * 40
+    html = html_report(found_in({long + "a": TEXT, long + "b": TEXT}, title="Same " * 60), "x")
+    shown = re.sub(r"<[^>]+>", " ", html.partition("Near-duplicates</h2>")[2])
+    assert re.search(r"…\S+-a\b", shown)
+    assert re.search(r"…\S+-b\b", shown)
+    assert max(map(len, shown.split())) <= 100
+    assert f'href="{long}a"' in html
+    assert "vectors" not in shown

@@ -8,21 +8,23 @@ from typing import Final
 
 _LABELS: Final = 210
 _BARS: Final = 380
-_NUMBERS: Final = 90
+_NUMBERS: Final = 130
 _ROW: Final = 24
 _THICK: Final = 16
 _LONGEST: Final = 32
 
 
 def bars(title: str, rows: Sequence[tuple[str, int]], unit: str) -> str:
-    """A chart of horizontal bars.
+    """A chart of horizontal bars; nothing where there is nothing to show.
 
     Args:
         title: what it shows, for those who cannot see it.
         rows: names and numbers, from above.
         unit: what is counted.
     """
-    highest = max((value for _, value in rows), default=0) or 1
+    highest = max((value for _, value in rows), default=0)
+    if not highest:
+        return ""
     height = _ROW * len(rows) + 4
     width = _LABELS + _BARS + _NUMBERS
     parts = [
@@ -34,10 +36,11 @@ def bars(title: str, rows: Sequence[tuple[str, int]], unit: str) -> str:
         base = top + _THICK - 4
         length = round(value / highest * _BARS, 1)
         label = f"{escape(_cut(name))}<title>{escape(name)}</title>"
+        bar = f'<rect x="{_LABELS}" y="{top}" width="{max(length, 1)}" height="{_THICK}" rx="2"/>'
         parts += [
             f'<text x="{_LABELS - 8}" y="{base}" text-anchor="end">{label}</text>',
-            f'<rect x="{_LABELS}" y="{top}" width="{max(length, 1)}" height="{_THICK}" rx="2"/>',
-            f'<text x="{_LABELS + max(length, 1) + 6}" y="{base}">{value:,} {escape(unit)}</text>',
+            *([bar] if value else []),
+            f'<text x="{_LABELS + length + 6}" y="{base}">{value:,} {escape(unit)}</text>',
         ]
     return "\n".join([*parts, "</svg>"])
 

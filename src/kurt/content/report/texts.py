@@ -19,6 +19,13 @@ _CONTAINED: Final = 3
 _ALIKE: Final = 0.5
 
 
+NOTHING: Final = (
+    "There is no page whose text is here. Find some by `kurt content map`, get their texts by `kurt content fetch`, or"
+    " choose others."
+)
+"""What stands in a report about nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A title that leads to a document.
@@ -69,6 +76,18 @@ def summary(found: Findings) -> list[tuple[str, int]]:
     ]
 
 
+TOLD_IN: Final = {
+    "pages": "All pages",
+    "pairs of near-duplicates": "Near-duplicates",
+    "stale pages": "Stale pages",
+    "links that lead nowhere": "Links that lead nowhere",
+    "pages that nobody links to": "Pages that nobody links to",
+    "thin pages": "Thin and very long pages",
+    "documents that failed or are gone": "Documents that failed or are gone",
+}
+"""Headings of the parts that tell more of the numbers."""
+
+
 def sections(found: Findings) -> list[Section]:
     """The parts of the report, the most useful first."""
     return [
@@ -112,6 +131,8 @@ def _duplicates(found: Findings) -> Section:
         told = f"{len(pairs):,} shorter pages, such as {titles}"
         rows.append((_link(pairs[0].first), told, "", f"{_share(least)} or more", ""))
     columns = ("page", "near-duplicate", "wording shared", "of the shorter one", "vectors")
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return _table("Near-duplicates", said, columns, rows)
 
 
