@@ -180,6 +180,46 @@ def test_a_run_whose_time_is_over_is_told_as_a_failure(language: Language, site:
     assert (notice["status"], notice["error"]["type"]) == ("cancelled", "RunTimeout")
 
 
+def test_who_is_asked_for_an_approval_is_told_at_once(language: Language, site: Site) -> None:
+    language.write(
+        """
+        steps:
+          - name: ask
+            approval:
+              message: Publish ${title}?
+              fields: {channel: {type: string, enum: [blog, news]}, urgent: false}
+        inputs: {title: {type: string, required: true}}
+        outputs: {channel: "${steps.ask.channel}"}
+        """,
+        "asking.yaml",
+    )
+    with (language.root / ".env").open("a") as env:
+        env.write(f"ASK_URL={site.url}/hook\n")
+    run_id = language.start(
+        f"""
+        name: outer
+        secrets: [ASK_URL]
+        inputs: {{title: Tea}}
+        steps: [{{name: inner, workflow: asking.yaml, inputs: {{title: "${{title}}"}}}}]
+        outputs: {{channel: "${{steps.inner.channel}}"}}
+        notify:
+          - {{type: webhook, on: [waiting, success], url: "${{env.ASK_URL}}", allow_private: true}}
+          - {{type: slack, on: waiting, url: "{site.url}/first", allow_private: true, text: "${{title}}: ${{notice.message}} ${{notice.command}}"}}
+        """
+    )
+    language.until(run_id, "waiting")
+    wait_until(lambda: told(site) and told(site, "/first"), 30, what="the notices")
+    (notice,) = told(site)
+    assert (notice["event"], notice["status"], notice["run_id"]) == ("waiting", "waiting", run_id)
+    assert (notice["message"], notice["workflow"], notice["step"]) == ("Publish Tea?", "outer", "inner.ask")
+    assert set(notice["fields"]) == {"channel", "urgent"}
+    assert notice["command"].startswith(f"kurt workflows approve {run_id}")
+    assert told(site, "/first") == [{"text": f"Tea: Publish Tea? {notice['command']}"}]
+    language.client.approve(run_id, fields={"channel": "blog"})
+    assert language.client.wait(run_id, timeout=60).outputs == {"channel": "blog"}
+    assert [one["event"] for one in told(site)] == ["waiting", "success"]
+
+
 def test_settings_and_notifiers_of_the_project(kurt: Kurt, project: Path, site: Site) -> None:
     (project / "notifiers").mkdir()
     (project / "notifiers" / "pager.py").write_text(

@@ -156,6 +156,25 @@ def _context(
     return context
 
 
+def of_root(context: WorkflowContext, payload: JsonObject) -> WorkflowContext:
+    """The same context as the run that the user started sees it: its file, its name, its `env` and secrets.
+
+    Args:
+        context: of a run of a file, which another file may have started.
+        payload: the stored input of the run that the user started.
+    """
+    definition = WorkflowDefinition.from_frozen(payload["frozen"])
+    secrets = {name: context.settings.secret(name) or "" for name in definition.secrets}
+    known = tuple({*context.secrets, *secrets.values()} - {""})
+    masker = Masker([*known, *_secret_settings(context.settings)])
+    root = replace(
+        context, definition=definition, owner_id=context.root_id, secrets=known, masker=masker, env={}
+    )
+    root.run = _run_scope(root, payload, context.run["attempt"])
+    root.env = {**secrets, **_file_env(root, payload["inputs"])}
+    return root
+
+
 def _secrets(definition: WorkflowDefinition, settings: Settings) -> dict[str, str]:
     """Values of the declared secrets.
 

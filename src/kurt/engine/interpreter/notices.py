@@ -53,19 +53,20 @@ class _About:
         event: what has happened.
         facts: of the notice: `step`, `error`, `message`, `fields`, `command`, `lived_with`.
         names: what the fields of a file's notifications may refer to, beside `notice`.
+        submitted: when the run was asked for, seconds since the epoch.
     """
 
     context: WorkflowContext
     event: Event
     facts: Mapping[str, Any]
     names: Mapping[str, Any]
+    submitted: float | None = None
 
     def notice(self) -> Notice:
         """The notice, without secrets."""
         context = self.context
         started_at = str(context.run["started_at"])
-        submitted = loading.load(context.owner_id, {}).payload.get("submitted_at")
-        began = submitted or datetime.fromisoformat(started_at).timestamp()
+        began = self.submitted or datetime.fromisoformat(started_at).timestamp()
         run = {
             "id": context.root_id,
             "name": context.run["name"],
@@ -90,7 +91,8 @@ async def tell_end(
         "lived_with": tally.skipped_failures + tally.items_failed,
     }
     names = {**inputs, "inputs": inputs, "error": error, "outputs": outputs}
-    about = _About(context, "success" if error is None else "failure", facts, names)
+    event: Event = "success" if error is None else "failure"
+    about = _About(context, event, facts, names, _submitted(context))
     await _tell(about, context.definition, LABEL, with_settings=is_wanted(context.settings))
 
 
@@ -98,7 +100,7 @@ async def tell_too_late(context: WorkflowContext, inputs: JsonObject) -> None:
     """Tell that the run's time was over. A cancelled run has no steps any more: this stands in the log alone."""
     error = {"type": "RunTimeout", "message": "it took longer than its timeout", "step": None}
     names = {**inputs, "inputs": inputs, "error": error_scope(error), "outputs": None}
-    about = _About(context, "failure", {"error": error, "status": "cancelled"}, names)
+    about = _About(context, "failure", {"error": error, "status": "cancelled"}, names, _submitted(context))
     wanted = [_of_file(spec) for spec in context.definition.notify if about.event in spec.on]
     await asyncio.gather(
         *(_step(about, LABEL, one) for one in ([one] for one in wanted)), _step(about, LABEL, None)
@@ -124,15 +126,19 @@ async def tell_waiting(
         command: what answers it.
         with_settings: the settings may name somebody too; fixed with the run, since a number is drawn for it.
     """
-    payload = await durable.inputs_of(context.root_id)
-    definition, inputs = context.definition, dict[str, Any]()
+    payload, root, inputs = await durable.inputs_of(context.root_id), context, dict[str, Any]()
     if isinstance(payload, dict) and "frozen" in payload:
-        definition, inputs = WorkflowDefinition.from_frozen(payload["frozen"]), payload["inputs"]
-    facts = {"step": path, "message": message, "fields": dict(fields) or None, "command": command}
+        root, inputs = loading.of_root(context, payload), payload["inputs"]
+    step = context.base + path
+    facts = {"step": step, "message": message, "fields": dict(fields) or None, "command": command}
     names = {**inputs, "inputs": inputs, "error": None, "outputs": None}
-    await _tell(
-        _About(context, "waiting", facts, names), definition, f"{path}.{LABEL}", with_settings=with_settings
-    )
+    submitted = payload.get("submitted_at") if root is not context else None
+    about = _About(root, "waiting", facts, names, submitted)
+    await _tell(about, root.definition, f"{path}.{LABEL}", with_settings=with_settings)
+
+
+def _submitted(context: WorkflowContext) -> float | None:
+    return loading.load(context.owner_id, {}).payload.get("submitted_at")
 
 
 async def _tell(about: _About, definition: WorkflowDefinition, base: str, *, with_settings: bool) -> None:
