@@ -98,6 +98,11 @@ class Run:
         return list(self.attributes.get(ATTRIBUTE) or ())
 
     @property
+    def schedule(self) -> JsonObject | None:
+        """The schedule that started it: its `name`, and the time `at` which it was due; None for all others."""
+        return self.attributes.get("schedule")
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.status in OVER
@@ -136,6 +141,7 @@ class Run:
             "user_id": self.user_id,
             "workspace_id": self.workspace_id,
             "mocked": self.mocked,
+            "schedule": self.schedule,
         }
 
 

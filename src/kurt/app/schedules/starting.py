@@ -61,7 +61,7 @@ def prepare_tick(settings: Settings, schedule: Schedule, at: int) -> Prepared:
     with _tenant_of(schedule):
         given: Any = resolve(schedule.inputs, {"tick": tick_scope(schedule, at)})
         prepared = prepare(settings, schedule.workflow, given=given)
-    facts = {**prepared.attributes, "schedule": schedule.name, "scheduled_for": iso(at)}
+    facts = {**prepared.attributes, "schedule": {"name": schedule.name, "at": iso(at)}}
     return dataclasses.replace(prepared, attributes=facts)
 
 

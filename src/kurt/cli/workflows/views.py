@@ -48,6 +48,7 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("run", run["run_id"]),
         ("workflow", run["name"]),
         ("file", run.get("file")),
+        ("schedule", _schedule(run.get("schedule"))),
         ("state", state_text(run)),
         *_waiting(run),
         ("queue", run.get("queue")),
@@ -59,6 +60,10 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("hint", (run.get("error") or {}).get("hint")),
     ]
     return [f"{name and name + ':':<13} {value}" for name, value in shown if value not in (None, "")]
+
+
+def _schedule(schedule: dict[str, Any] | None) -> str | None:
+    return f"{schedule['name']}, for {_time(schedule['at'])}" if schedule else None
 
 
 _TIMES = (("created", "created_at"), ("started", "started_at"), ("ended", "completed_at"))
