@@ -1,8 +1,9 @@
-"""Files that somebody took for a workflow: programs, Python, pictures."""
+"""Files that somebody took for a workflow: programs, Python, pictures, and the workflows of other systems."""
 
 from __future__ import annotations
 
 from kurt.errors import Fault
+from kurt.types import Json, JsonObject
 
 _MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How programs of Linux and macOS begin."""
@@ -31,6 +32,45 @@ def foreign_fault(data: bytes, file: str) -> Fault | None:
         hint = "name a YAML file; `kurt workflows list --files` shows those of the project"
         return Fault("this is binary data, not a workflow file", hint, file, 1, 1)
     return None
+
+
+def other_system(value: JsonObject, file: str) -> Fault | None:
+    """Say of which other system a file is, None where it is of none that is known.
+
+    Args:
+        value: what it holds.
+        file: its name, as it is shown.
+    """
+    system = next((name for name, fits in _SYSTEMS.items() if fits(value)), None)
+    if system is None:
+        return None
+    hint = (
+        'the page "Coming from another system" of the documentation shows the same work in both; '
+        "kurt workflows new NAME.yaml begins a file"
+    )
+    return Fault(f"this is a workflow of {system}, not of Kurt", hint, file, 1, 1)
+
+
+def _is_actions(value: JsonObject) -> bool:
+    return isinstance(value.get("jobs"), dict) and "steps" not in value
+
+
+def _is_kestra(value: JsonObject) -> bool:
+    return isinstance(value.get("tasks"), list) and bool({"id", "namespace"} & value.keys())
+
+
+def _is_pypyr(value: JsonObject) -> bool:
+    steps = value.get("steps")
+    names = [_name(step) for step in steps] if isinstance(steps, list) else []
+    return any(name.startswith("pypyr.") for name in names)
+
+
+def _name(step: Json) -> str:
+    name = step.get("name") if isinstance(step, dict) else step
+    return name if isinstance(name, str) else ""
+
+
+_SYSTEMS = {"GitHub Actions": _is_actions, "Kestra": _is_kestra, "pypyr": _is_pypyr}
 
 
 def _step(*command: str) -> str:

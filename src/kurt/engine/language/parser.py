@@ -17,7 +17,7 @@ from kurt.engine.language.check_scope import ScopeCheck
 from kurt.engine.language.draft import DraftStep
 from kurt.engine.language.drafter import make_draft
 from kurt.engine.language.faults import Report
-from kurt.engine.language.foreign import foreign_fault
+from kurt.engine.language.foreign import foreign_fault, other_system
 from kurt.engine.language.notify import check_notify
 from kurt.engine.language.schema import FROZEN_FORMAT, WorkflowDefinition
 from kurt.engine.language.source import DataPath, decode, read_bytes, read_source
@@ -140,7 +140,9 @@ class _Loader:
         try:
             report = Report(read_source(decode(data, name), name))
             value = report.source.value
-            foreign = None if isinstance(value, dict) and "steps" in value else foreign_fault(data, name)
+            foreign = other_system(value, name) if isinstance(value, dict) else None
+            if foreign is None and not (isinstance(value, dict) and "steps" in value):
+                foreign = foreign_fault(data, name)
         except DefinitionError as error:
             foreign = foreign_fault(data, name)
             self.faults.extend(error.faults if foreign is None else [foreign])
