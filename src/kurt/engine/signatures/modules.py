@@ -126,9 +126,11 @@ def load_program(made: Any, module: str, file: Path, shown: str) -> str | None:
     models: list[str] = []
     for predictor, state in zip(predictors, states, strict=True):
         saved = state["signature"].get("fields")
-        if not isinstance(saved, list) or len(saved) != len(predictor.signature.fields):
+        if not isinstance(saved, list):
+            raise _no_program(shown)
+        if len(saved) != len(predictor.signature.fields):
             raise StepError(
-                f"the program {shown} was saved for another signature: it has {len(saved or ())} fields, this one has "
+                f"the program {shown} was saved for another signature: it has {len(saved)} fields, this one has "
                 f"{len(predictor.signature.fields)} ({', '.join(predictor.signature.fields)})",
                 type="ProgramMismatch",
                 hint="give the signature with which the program was made, or save the program again",
