@@ -14,6 +14,7 @@ from jsonschema import ValidationError, validate
 from jsonschema.validators import validator_for
 
 from kurt.cli.main import cli
+from kurt.engine.cases.jsonschema import case_schema
 from kurt.engine.language.source import read_source
 from scripts import language_reference, reference
 from tests.support import docs_runner
@@ -85,15 +86,25 @@ def test_the_schema_is_a_schema_and_accepts_the_files_of_the_documentation() -> 
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     validator = validator_for(schema)
     validator.check_schema(schema)
-    documents = [document for page in PAGES for document in workflow_files(page)]
+    documents = [document for page in PAGES for document in workflow_files(page, tests=False)]
     assert len(documents) > 5
     for document in documents:
         errors = list(validator(schema).iter_errors(document))
         assert not errors, f"{document['name']}: {[error.message for error in errors]}"
 
 
-def workflow_files(page: Path) -> list[dict[str, Any]]:
-    """The workflow files that a page shows, unless it brings kinds of its own or shows a wrong file."""
+def test_the_schema_of_test_files_accepts_those_of_the_documentation() -> None:
+    schema = case_schema()
+    validator_for(schema).check_schema(schema)
+    documents = [document for page in PAGES for document in workflow_files(page, tests=True)]
+    assert documents
+    for document in documents:
+        errors = list(validator_for(schema)(schema).iter_errors(document))
+        assert not errors, f"{document}: {[error.message for error in errors]}"
+
+
+def workflow_files(page: Path, *, tests: bool) -> list[dict[str, Any]]:
+    """The workflow files, or test files, that a page shows, unless it brings kinds of its own or shows a wrong file."""
     blocks = docs_runner.blocks(page.read_text(encoding="utf-8"))
     if any((block.title or "").startswith("steps/") for block in blocks):
         return []
@@ -102,7 +113,10 @@ def workflow_files(page: Path) -> list[dict[str, Any]]:
         for block in blocks
         if (block.title or "").startswith("workflows/") and (block.title or "").endswith((".yaml", ".yml"))
     ]
-    right = [block for block in shown if "wrong" not in (block.title or "")]
+    wanted = [block for block in shown if (".test." in (block.title or "")) is tests]
+    right = [
+        block for block in wanted if not any(word in (block.title or "") for word in ("wrong", "mistaken"))
+    ]
     return [read_source(block.body, block.title or "").value for block in right]  # `on` is a key, not true
 
 
