@@ -79,8 +79,16 @@ def test_what_a_program_must_not_bring(tmp_path: Path) -> None:
     modules.load_program(made, "predict", file, file.name)
     assert made.config == {}
     assert callable(made.forward)
-    for broken in ([], {"signature": 1, "demos": []}, {"signature": {"fields": 3}, "demos": []}):
-        file.write_text(json.dumps(broken))
+    good = state["signature"]
+    for damaged in (
+        {"signature": 1},
+        {"signature": {"fields": 3}},
+        {"signature": {**good, "fields": [1, 2]}},
+        {"signature": {"fields": good["fields"]}},
+        {"demos": ["no mapping"]},
+        {"demos": None},
+    ):
+        file.write_text(json.dumps({**state, **damaged}))
         with pytest.raises(StepError) as error:
             modules.load_program(made, "predict", file, file.name)
         assert error.value.type == "ProgramMismatch"

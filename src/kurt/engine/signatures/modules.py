@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,7 +38,6 @@ ADDED: Mapping[str, tuple[str, ...]] = {
 """Outputs that each module adds to those of the signature."""
 
 _LEARNED = ("demos", "signature")
-_SAVED = ("traces", "train", "demos", "signature")
 
 
 def signature_of(library: Any, shape: Shape) -> Any:
@@ -51,9 +51,19 @@ def signature_of(library: Any, shape: Shape) -> Any:
     for make, group in ((library.InputField, shape.inputs), (library.OutputField, shape.outputs)):
         for name, field in group.items():
             fields[name] = (field.type, _field(make, field))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a field such as `json` hides a method that nobody calls here
+    with _quiet(fields):
         return library.Signature(fields, shape.prompt)
+
+
+@contextmanager
+def _quiet(names: Iterable[str]) -> Generator[None]:
+    """Have pydantic say nothing of fields such as `json`, which hide methods that nobody calls here."""
+    if not any(hasattr(BaseModel, name) for name in names):
+        yield  # the filters of warnings belong to the whole process
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _field(make: Callable[..., Any], field: ShapeField) -> Any:
@@ -72,8 +82,7 @@ def make_module(
         tools: `dspy.Tool` objects, for `react`.
         max_iterations: how often `react` may use a tool.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
+    with _quiet(signature.fields):
         if module == "react":
             return library.ReAct(signature, tools=list(tools), max_iters=max_iterations)
         return (
@@ -125,23 +134,38 @@ def load_program(made: Any, module: str, file: Path, shown: str) -> str | None:
     predictors = [named["self"]] if module == "predict" else [named[part] for part in PARTS[module]]
     models: list[str] = []
     for predictor, state in zip(predictors, states, strict=True):
-        saved = state["signature"].get("fields")
-        if not isinstance(saved, list):
-            raise _no_program(shown)
-        if len(saved) != len(predictor.signature.fields):
-            raise StepError(
-                f"the program {shown} was saved for another signature: it has {len(saved)} fields, this one has "
-                f"{len(predictor.signature.fields)} ({', '.join(predictor.signature.fields)})",
-                type="ProgramMismatch",
-                hint="give the signature with which the program was made, or save the program again",
-            )
+        _fill(predictor, state, shown)
         if isinstance(state.get("lm"), dict):
             models.append(str(state["lm"].get("model")))
-        kept = {key: value for key, value in state.items() if key in _SAVED}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as above
-            predictor.load_state({**kept, "lm": None})
     return models[0] if models else None
+
+
+def _fill(predictor: Any, state: JsonObject, shown: str) -> None:
+    """Fill one part of a module.
+
+    Raises:
+        StepError: it belongs to another signature, or is damaged.
+    """
+    saved, names = state["signature"].get("fields"), list(predictor.signature.fields)
+    if not isinstance(saved, list) or not _are_mappings(state["demos"]):
+        raise _no_program(shown)
+    if len(saved) != len(names):
+        raise StepError(
+            f"the program {shown} was saved for another signature: it has {len(saved)} fields, this one has "
+            f"{len(names)} ({', '.join(names)})",
+            type="ProgramMismatch",
+            hint="give the signature with which the program was made, or save the program again",
+        )
+    kept = {key: state[key] for key in _LEARNED}
+    try:
+        with _quiet(names):
+            predictor.load_state({**kept, "lm": None})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _no_program(shown) from error
+
+
+def _are_mappings(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def read_program(file: Path, module: str, shown: str) -> list[JsonObject]:
@@ -269,8 +293,7 @@ def outputs_model(signature: Any, module: str) -> type[BaseModel]:
     """The outputs of a module as a pydantic model: those of the signature, after what the module adds."""
     added: dict[str, Any] = {} if module == "predict" else {"reasoning": (str, ...)}
     fields = {name: (item.annotation, ...) for name, item in signature.output_fields.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
+    with _quiet(fields):
         make: Any = create_model
         return make("Outputs", **added, **fields)
 
