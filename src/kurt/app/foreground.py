@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kurt.app.foreground_watch import InterruptedRunError, Watch
+from kurt.app.foreground_watch import InterruptedRunError, LeftWaitingError, Watch
 from kurt.app.registry import WorkflowRegistry
 from kurt.app.targets import Prepared
-from kurt.engine.interpreter import progress, runner
+from kurt.engine.interpreter import announcing, progress, runner
 from kurt.engine.processes import pool
 from kurt.errors import ConflictError, StorageError
 from kurt.runtime import gate, recovery
@@ -22,7 +22,9 @@ from kurt.runtime.durable import TERMINAL
 from kurt.runtime.engine import open_client
 from kurt.runtime.executor import Executor
 from kurt.runtime.leases import Lease, live_executors, open_lease
+from kurt.runtime.runs import open_reader
 from kurt.runtime.starting import start_run
+from kurt.runtime.wait_words import command_of, text_of
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -42,7 +44,7 @@ def execute(
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM came; the run is cancelled.
     """
-    with _executor(settings, run_id, watch) as executor:
+    with _going_on(settings, run_id), _executor(settings, run_id, watch) as executor:
         _tell_start(watch, run_id)
         over = start_run(
             prepared.workflow,
@@ -84,7 +86,11 @@ def take_up(
         prepare: given a client and the name of the queue, puts the run there.
         watch: who watches.
     """
-    with _executor(settings, run_id, watch, private=True) as executor, open_client(settings) as client:
+    with (
+        _going_on(settings, run_id),
+        _executor(settings, run_id, watch, private=True) as executor,
+        open_client(settings) as client,
+    ):
         prepare(client, executor.private_queue)
         _tell_start(watch, run_id)
         executor.persevere()
@@ -140,6 +146,8 @@ def _wait(settings: Settings, run_id: str, is_over: Callable[[float], bool], wat
             if watch.tick is not None:
                 watch.tick()
     except KeyboardInterrupt:
+        if (left := _left_waiting(settings, run_id)) is not None:
+            raise left from None
         refused = _cancel(settings, run_id, watch)
         raise InterruptedRunError(
             "interrupted: the run is cancelled; its finished steps are stored and will not run again"
@@ -147,6 +155,35 @@ def _wait(settings: Settings, run_id: str, is_over: Callable[[float], bool], wat
             else f"interrupted; the run could not be cancelled: {refused.message}",
             hint=f"kurt workflows resume {run_id}",
         ) from None
+
+
+def _left_waiting(settings: Settings, run_id: str) -> LeftWaitingError | None:
+    """How the command ends where the run only waits for people: it need not be cancelled. None where it does more."""
+    with suppress(StorageError), open_reader(settings) as reader:
+        run = reader.get(run_id)
+        if run.waits and announcing.leave(run_id):
+            left = LeftWaitingError(
+                f"left: the run {run_id} waits for {text_of(run.waits[0])} (step {run.waits[0]['path']})",
+                hint=command_of(run.waits[0], run_id, alone=len(run.waits) == 1),
+            )
+            left.is_timed = any(wait.get("until") is not None for wait in run.waits)
+            return left
+    return None
+
+
+@contextmanager
+def _going_on(settings: Settings, run_id: str) -> Generator[None]:
+    """A run that is left waiting, but only until some time, goes to a worker."""
+    try:
+        yield
+    except LeftWaitingError as left:
+        if left.is_timed:
+            from kurt.app.steering import go_on  # noqa: PLC0415 - seldom
+
+            with open_reader(settings) as reader:
+                run = reader.get(run_id)
+            go_on(settings, run)
+        raise
 
 
 @contextmanager

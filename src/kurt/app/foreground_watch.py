@@ -20,6 +20,16 @@ class InterruptedRunError(KurtError):
     exit_code = 130
 
 
+class LeftWaitingError(InterruptedRunError):
+    """Ctrl-C came while the run waited for people: it goes on waiting.
+
+    Attributes:
+        is_timed: it waits only until some time, for which somebody must be there.
+    """
+
+    is_timed = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """Who watches a foreground run.

@@ -13,7 +13,7 @@ from kurt.engine.interpreter.again import Again, Recorded, from_step, what_faile
 from kurt.engine.language.inputs import bind_inputs
 from kurt.engine.language.schema import WorkflowDefinition
 from kurt.errors import ConflictError, NotFoundError
-from kurt.runtime import copying, history, names, operations, recovery, row_records
+from kurt.runtime import asking, copying, history, names, operations, recovery, row_records
 from kurt.runtime.durable import TERMINAL
 from kurt.runtime.engine import open_client
 from kurt.runtime.leases import live_executors
@@ -53,6 +53,7 @@ def cancel(settings: Settings, run_ids: Sequence[str]) -> list[Run]:
     with acting(settings) as client:
         for run in runs:
             operations.cancel(client, run.id)
+            asking.clear(recovery.database_of(client), run.id)
     return [find(settings, run.id) for run in runs]
 
 
@@ -142,6 +143,7 @@ def _rewind(client: DBOSClient, run: Run, *, queue: str | None, failed_rows: boo
     if run.kind == "yaml":
         payload = family[0].payload
         history.set_argument(client, run.id, {**payload, "attempt": payload.get("attempt", 1) + 1})
+    asking.clear(recovery.database_of(client), run.id)
     members = {member.id: member for member in family}
     for member_id, numbers in again.forget.items():  # children first: their parent looks for them
         if member_id not in gone:

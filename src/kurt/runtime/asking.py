@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from kurt.runtime import names, serializer
-from kurt.runtime.wait_words import APPROVAL, MESSAGE, TIME, kind_of, moment_text, waits_of
+from kurt.runtime.wait_words import APPROVAL, MESSAGE, TIME, TURN, kind_of, moment_text, waits_of
 
 if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
     from kurt.types import JsonObject
 
-_ORDER = (APPROVAL, MESSAGE, TIME)
+_ORDER = (APPROVAL, MESSAGE, TIME, TURN)
 _CHUNK = 200
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 
@@ -56,9 +56,16 @@ def end(database: SystemDatabase, root_id: str, token: str) -> None:
     _change(database, root_id, lambda waits: [one for one in waits if one.get("token") != token])
 
 
+def forget(database: SystemDatabase, root_id: str, run_id: str, path: str) -> None:
+    """Tell that a wait is over of which an earlier execution has told."""
+    place = (run_id, path)
+    _change(database, root_id, lambda waits: [one for one in waits if _place(one) != place])
+
+
 def clear(database: SystemDatabase, root_id: str) -> None:
     """Tell that a run waits for nothing: it is over, or begins again."""
-    _change(database, root_id, lambda _: [])
+    if event_of(database, root_id) is not None:
+        _change(database, root_id, lambda _: [])
 
 
 def _place(wait: JsonObject) -> tuple[Any, Any]:
@@ -70,10 +77,8 @@ def _change(
 ) -> None:
     """Change the list of waits, and say that the run does not rest."""
     with database.engine.begin() as connection:
-        before = _locked(database, connection, root_id)
-        waits = change(waits_of(before))
-        if waits or before is not None:
-            _write(database, connection, root_id, _event(waits))
+        waits = change(waits_of(_locked(database, connection, root_id)))
+        _write(database, connection, root_id, _event(waits))
 
 
 def _event(waits: list[JsonObject], resting: Sequence[str] = ()) -> JsonObject | None:
@@ -88,13 +93,12 @@ def _locked(database: SystemDatabase, connection: sa.Connection, root_id: str) -
     """The event as it is, which nobody else changes until the transaction ends."""
     table = database.tables.workflow_events
     mine = (table.c.workflow_uuid == root_id, table.c.key == names.WAITING_EVENT)
-    if database.engine.dialect.name != "sqlite":  # there a transaction has the file to itself
-        null = {"workflow_uuid": root_id, "key": names.WAITING_EVENT, "value": "null"}
-        connection.execute(
-            database.dialect.insert(table)
-            .values(**null, serialization=serializer.NAME)
-            .on_conflict_do_nothing()
-        )
+    null = {"workflow_uuid": root_id, "key": names.WAITING_EVENT, "value": "null"}
+    # SQLite's driver begins a transaction, which has the file to itself, only with what writes.
+    connection.execute(
+        database.dialect.insert(table).values(**null, serialization=serializer.NAME).on_conflict_do_nothing()
+    )
+    if database.engine.dialect.name != "sqlite":
         connection.execute(sa.select(table.c.key).where(*mine).with_for_update())
     row = connection.execute(sa.select(table.c.value, table.c.serialization).where(*mine)).first()
     return _loaded(row)
@@ -170,8 +174,9 @@ def put_answer(database: SystemDatabase, root_id: str, ask: str, answer: JsonObj
                 serialization=serializer.NAME,
             )
             .on_conflict_do_nothing()
+            .returning(table.c.key)
         )
-        if written.rowcount > 0:
+        if written.first() is not None:
             return None
     return answers(database, {ask: root_id})[ask]
 
@@ -239,7 +244,7 @@ def rest(database: SystemDatabase, rested: Rested) -> bool:
 
 def has_time(wait: JsonObject) -> bool:
     """Whether a wait ends by itself at some time, for which somebody must be there."""
-    return kind_of(wait) == TIME or wait.get("until") is not None
+    return kind_of(wait) in (TIME, TURN) or wait.get("until") is not None
 
 
 def _unfinished(database: SystemDatabase, connection: sa.Connection, root_id: str) -> list[Any]:

@@ -77,6 +77,22 @@ def database_of(client: DBOSClient) -> SystemDatabase:
     return client._sys_db  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - see the module
 
 
+def let_go(run_ids: Iterable[str]) -> None:
+    """Let nothing more be stored of these runs by the executions of this process, which is about to end.
+
+    A run that was started directly runs in a thread of its own, for which the end of DBOS is a failure of the run.
+    """
+    database = system_database()
+    status = database.tables.workflow_status
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.update(status)
+            .where(status.c.workflow_uuid.in_(list(run_ids)), status.c.executor_id == executor_id())
+            .where(status.c.status == sa.literal_column("'PENDING'"))
+            .values(owner_xid=f"left-{executor_id()}")
+        )
+
+
 def take_back(database: SystemDatabase, members: Iterable[Any], alive: Collection[str]) -> None:
     """Return a run and its children to their queues, as far as dead executors have them.
 

@@ -28,6 +28,9 @@ _KEPT_LOGS = 200
 _KNOWN_ENDS = frozenset({"StepFailed", "DBOSWorkflowCancelledError"})
 """Errors with which a run ends whose log says so already, or whose user did it."""
 
+_LEFT = ("Asyncio task cancelled for workflow or step", "outcome was not recorded")
+"""What DBOS says of runs and steps in which an executor ends; the run goes on elsewhere, and its log shows that."""
+
 PROCESS_LOG = "kurt.log"
 """Log of what concerns no single run."""
 
@@ -167,6 +170,8 @@ class _Handler(logging.Handler):
     def _text(self, record: logging.LogRecord) -> str | None:
         """What is logged; DBOS tells of each run that fails with a traceback, which says nothing of a foreseen failure."""
         error = record.exc_info[1] if record.exc_info else None
+        if record.name == "dbos" and any(part in str(record.msg) for part in _LEFT):
+            return None
         if record.name != "dbos" or error is None:
             return self.format(record)
         if type(error).__name__ in _KNOWN_ENDS:

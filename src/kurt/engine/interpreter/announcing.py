@@ -10,8 +10,9 @@ import asyncio
 import contextvars
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,13 +21,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.engine.interpreter.context import WorkflowContext
 from kurt.runtime import asking, resting, wait_words
-from kurt.runtime.recovery import executor_id, repeated, system_database
+from kurt.runtime.recovery import executor_id, let_go, repeated, system_database
 from kurt.types import JsonObject
 
 _log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
 """Seconds between two looks for answers."""
+
+ASK_AGAIN = 5.0
+"""Seconds until that is looked at again where the database has more of the run than this process."""
 
 REST_AFTER = 1.0
 """Seconds for which nothing is done in a run before it is noted that nobody needs to execute it."""
@@ -38,20 +42,21 @@ async def told(context: WorkflowContext, path: str, wait: JsonObject) -> AsyncGe
 
     Args:
         context: the run.
-        path: path of the step.
+        path: path of the step, empty for the run itself.
         wait: what is waited for, with its `kind`.
     """
-    shown_path = context.base + path
+    shown_path = (context.base + path).rstrip(".")
     token = secrets.token_hex(8)
     entry = {**context.masker.mask_value(wait), "path": shown_path, "run_id": context.run_id, "token": token}
     await beside(partial(repeated(asking.begin), system_database(), context.root_id, entry))
     alone = wait_words.kind_of(entry) == wait_words.MESSAGE
     context.progress.waits(
-        path, wait_words.text_of(entry), wait_words.command_of(entry, context.root_id, alone=alone)
+        path or shown_path,
+        wait_words.text_of(entry),
+        wait_words.command_of(entry, context.root_id, alone=alone),
     )
-    is_timed = asking.has_time(entry)
     try:
-        with nullcontext() if is_timed else _watched(context.root_id, token):
+        with _watched(context.root_id, entry):
             yield
     except Exception:
         # Not when the executor ends (a `CancelledError`): the run then still waits, and shows it.
@@ -65,6 +70,13 @@ async def _over(root_id: str, token: str) -> None:
     await beside(partial(repeated(asking.end), system_database(), root_id, token))
 
 
+async def settled(context: WorkflowContext, path: str) -> None:
+    """Tell that a wait is over that an earlier execution of the run has told of."""
+    resting.hold(context.root_id)
+    forget = partial(repeated(asking.forget), system_database(), context.root_id)
+    await beside(partial(forget, context.run_id, context.base + path))
+
+
 async def beside(work: Callable[[], Any]) -> Any:
     """Do it in a thread, outside of the run's context: DBOS would take it for a step of the run."""
     return await asyncio.get_running_loop().run_in_executor(None, work)
@@ -76,12 +88,14 @@ class _Watch:
 
     Attributes:
         asks: the open questions: the run that the user started, and the future of the answer.
-        waits: tokens of the waits for people by run.
+        waits: the waits for people by run: their tokens, and whether they end by themselves at some time.
+        not_before: when to note next that a run rests, where the database has seen more to it than is here.
         task: looks after them.
     """
 
     asks: dict[str, tuple[str, asyncio.Future[JsonObject]]] = field(default_factory=dict)
-    waits: dict[str, set[str]] = field(default_factory=dict)
+    waits: dict[str, dict[str, bool]] = field(default_factory=dict)
+    not_before: dict[str, float] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -109,14 +123,12 @@ class _Watch:
                 future.set_result(answer)
 
     async def _note_rest(self) -> None:
-        known = resting.released_roots()
-        for root_id, tokens in list(self.waits.items()):
-            run_ids = resting.rested(root_id, seconds=REST_AFTER)
-            if run_ids is None or root_id in known:
+        known, now = resting.released_roots(), time.monotonic()
+        for root_id, waits in list(self.waits.items()):
+            if root_id in known or any(waits.values()) or self.not_before.get(root_id, 0.0) > now:
                 continue
-            rested = asking.Rested(root_id, run_ids, frozenset(tokens), executor_id())
-            if await beside(partial(asking.rest, system_database(), rested)) and resting.rested(root_id):
-                resting.release(root_id, run_ids)
+            if resting.rested(root_id, seconds=REST_AFTER) and not await beside(partial(rest, root_id)):
+                self.not_before[root_id] = now + ASK_AGAIN
 
 
 _watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
@@ -132,19 +144,55 @@ def _watch() -> _Watch:
 
 
 @contextmanager
-def _watched(root_id: str, token: str) -> Generator[None]:
-    """The caller's lane waits for people, and for nothing else, while the context lasts."""
+def _watched(root_id: str, wait: JsonObject) -> Generator[None]:
+    """The caller's lane waits for people, and for nothing else, while the context lasts; nothing to do for a time."""
+    if wait_words.kind_of(wait) == wait_words.TIME:
+        yield
+        return
     watch = _watch()
-    tokens = watch.waits.setdefault(root_id, set())
-    tokens.add(token)
+    waits = watch.waits.setdefault(root_id, {})
+    waits[wait["token"]] = asking.has_time(wait)
     watch.begin()
     try:
         with resting.waiting():
             yield
     finally:
-        tokens.discard(token)
-        if not tokens and watch.waits.get(root_id) is tokens:
+        waits.pop(wait["token"], None)
+        if not waits and watch.waits.get(root_id) is waits:
             del watch.waits[root_id]
+
+
+def rest(root_id: str) -> bool:
+    """Note that nobody has to execute a run of this process for now; False if something is at work or has a time."""
+    run_ids, waits = resting.rested(root_id), _waits_of(root_id)
+    if not run_ids or not waits or any(waits.values()):
+        return False
+    rested = asking.Rested(root_id, run_ids, frozenset(waits), executor_id())
+    if not asking.rest(system_database(), rested):
+        return False
+    if resting.rested(root_id):
+        resting.release(root_id, run_ids)
+    return True
+
+
+def leave(root_id: str) -> bool:
+    """Let this process end without a run that only waits for people; False if it does more than that.
+
+    Where it waits only until some time, somebody else must take it up.
+    """
+    run_ids = resting.rested(root_id)
+    if not run_ids or not _waits_of(root_id):
+        return False
+    rest(root_id)
+    let_go(run_ids)
+    return True
+
+
+def _waits_of(root_id: str) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for watch in list(_watches.values()):
+        found.update(watch.waits.get(root_id, {}))
+    return found
 
 
 async def answer_of(root_id: str, ask: str, seconds: float | None) -> JsonObject | None:

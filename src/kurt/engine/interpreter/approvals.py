@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.engine.durations import format_duration
 from kurt.engine.expressions.references import as_text, resolve
-from kurt.engine.interpreter.announcing import answer_of, beside, told
+from kurt.engine.interpreter.announcing import answer_of, beside, settled, told
 from kurt.engine.interpreter.concurrency import together
 from kurt.engine.interpreter.context import NOT_RUN, Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import SUCCEEDED, Envelope
@@ -109,10 +109,14 @@ async def _asked(context: WorkflowContext, spec: ApprovalSpec, path: str, facts:
     wait = {"kind": APPROVAL, **{key: facts[key] for key in ("ask", "message", "fields", "until")}}
     until = facts["until"]
     seconds = None if until is None else max(0.0, until - time.time())
-    async with told(context, path, {**wait, "topic": None}):
-        answer = await answer_of(context.root_id, facts["ask"], seconds)
-        if answer is None:
-            answer = await _without_answer(context, spec, path, facts)
+    look = partial(repeated(asking.answers), system_database(), {facts["ask"]: context.root_id})
+    answer = (await beside(look)).get(facts["ask"])  # given while nobody executed the run
+    if answer is None:
+        async with told(context, path, {**wait, "topic": None}):
+            answer = await answer_of(context.root_id, facts["ask"], seconds)
+            answer = answer or await _without_answer(context, spec, path, facts)
+    else:
+        await settled(context, path)
     context.progress.log.write("INFO", path, _line(answer))
     return Envelope(state=SUCCEEDED, kind="approval", value=context.masker.mask_value(answer)).to_json()
 
