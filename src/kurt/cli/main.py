@@ -20,6 +20,7 @@ COMMANDS: dict[str, Lazy] = {
     "workflows": Lazy("kurt.cli.workflows:workflows_group", "Run workflows, watch and steer their runs."),
     "content": Lazy("kurt.cli.content:content_group", "Find, fetch, list and search documents."),
     "integrations": Lazy("kurt.cli.integrations:integrations_group", "Get what services outside know."),
+    "notify": Lazy("kurt.cli.notify:notify_group", "Try out who is told of runs."),
     "worker": Lazy("kurt.cli.worker:worker_group", "Start, list and stop workers."),
     "queues": Lazy("kurt.cli.queues:queues_group", "Create, list, change and delete queues."),
     "schedules": Lazy(

@@ -7,16 +7,12 @@ recovery after it. Nothing that goes wrong here fails the run: it stands in the 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from kurt.engine.expressions.references import resolve
 from kurt.engine.interpreter import loading
 from kurt.engine.interpreter.context import WorkflowContext
 from kurt.engine.interpreter.envelope import FAILED, SKIPPED, SUCCEEDED, Envelope, error_json, error_scope
@@ -24,9 +20,10 @@ from kurt.engine.kinds import Limits, StepContext
 from kurt.engine.language.schema import WorkflowDefinition
 from kurt.engine.notifiers.base import Event, Notice, NotifierInfo
 from kurt.engine.notifiers.registry import notifiers
+from kurt.engine.notifiers.sending import TIME_LIMIT, deliver
 from kurt.engine.notifiers.texts import make_notice
 from kurt.engine.notifiers.wanted import Wanted, is_wanted, wanted_by
-from kurt.errors import StepError, StepTimeoutError
+from kurt.errors import StepError
 from kurt.runtime import durable
 from kurt.runtime.durable import Slot
 from kurt.types import Json, JsonObject
@@ -36,12 +33,6 @@ if TYPE_CHECKING:
 
 LABEL = "notify"
 """First part of the paths of these steps, and their kind."""
-
-TIME_LIMIT = 10.0
-"""Seconds for one attempt to tell somebody."""
-
-WAITS = (1.0, 3.0)
-"""Seconds before the second and the third attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,63 +224,14 @@ async def _tell_all(about: _About, path: str, wanted: Sequence[Wanted] | None) -
 
 
 async def _send(about: _About, path: str, wanted: Wanted, known: Mapping[str, NotifierInfo]) -> str:
-    """Tell one, several times if need be; to whom."""
-    info = known.get(wanted.type)
-    if info is None:
-        raise StepError(f"there is no notifier {wanted.type!r}", type="NotifierNotFound")
-    notice = about.notice()
-    fields = _fields(about, wanted, info, notice)
-    context = _step_context(about.context, path)
-    for wait in (*WAITS, None):
-        try:
-            return await _once(info, fields, notice, context)
-        except Exception as error:
-            if wait is None or not _passes(error):
-                raise
-            text = about.context.masker.mask(str(error))
-            context.log("WARN", f"{wanted.type}: {text}; next attempt in {wait:g} s")
-            await asyncio.sleep(wait)
-            context = replace(context, attempt=context.attempt + 1)
-    raise AssertionError("the last attempt returns or raises")
-
-
-async def _once(info: NotifierInfo, fields: Any, notice: Notice, context: StepContext) -> str:
-    notifier = info.notifier()
-    send: Callable[..., Any] = notifier.send
-    try:
-        async with asyncio.timeout(TIME_LIMIT):
-            if inspect.iscoroutinefunction(send):
-                told = await send(fields, notice, context)
-            else:
-                told = await asyncio.to_thread(send, fields, notice, context)
-    except TimeoutError as error:
-        raise StepTimeoutError(f"it took longer than {TIME_LIMIT:g} s") from error
-    return str(told or "")
-
-
-def _passes(error: Exception) -> bool:
-    """Whether it may go better a little later."""
-    if isinstance(error, StepError) and "retry" in error.details:
-        return bool(error.details["retry"])
-    return isinstance(error, ConnectionError | TimeoutError | StepTimeoutError)
-
-
-def _fields(about: _About, wanted: Wanted, info: NotifierInfo, notice: Notice) -> Any:
-    """The notifier's fields with every reference replaced: `env` alone may bring secrets in."""
+    """Tell one; to whom. `env` alone may bring secrets into its fields."""
     context = about.context
     names: dict[str, Any] = {
         **{name: context.masker.mask_value(value) for name, value in about.names.items()},
         "run": context.run,
         "env": context.env,
-        "notice": notice.to_json(),
     }
-    try:
-        return info.notifier.Model.model_validate(
-            {key: resolve(value, names) for key, value in wanted.spec.items()}
-        )
-    except ValidationError as error:
-        faults = [f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" for fault in error.errors()]
-        raise StepError(f"its fields do not fit: {'; '.join(faults)}", type="FieldError") from None
+    return await deliver(wanted, known, about.notice(), _step_context(context, path), names)
 
 
 def _step_context(context: WorkflowContext, path: str) -> StepContext:
