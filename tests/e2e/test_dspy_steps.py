@@ -87,7 +87,7 @@ def answer(prompt: str, schema: JsonObject | None) -> Json:
 def _act(prompt: str) -> JsonObject:
     turns = prompt.count("[[ ## observation_")
     plan = re.findall(r"use (\w+) (\{.*?\})", prompt)
-    name, args = plan[turns] if turns < len(plan) else ("finish", "{}")
+    name, args = plan[turns] if turns < len(plan) else ("finish", '{"answer": "not asked for"}')
     return {"next_thought": f"turn {turns}", "next_tool_name": name, "next_tool_args": json.loads(args)}
 
 

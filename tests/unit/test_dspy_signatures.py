@@ -189,6 +189,7 @@ def test_a_file_that_is_not_python(tmp_path: Path, content: bytes) -> None:
 def root(tmp_path: Path) -> Path:
     (tmp_path / "signatures.py").write_text(SIGNATURES)
     (tmp_path / "research.py").write_text("def search(query): ...\nasync def read(url): ...\n")
+    (tmp_path / "other.py").write_text("def search(query): ...\ndef finish(): ...\n")
     (tmp_path / "broken.py").write_text("def (")
     (tmp_path / "predict.json").write_text(json.dumps({"demos": [], "signature": {"fields": []}, "lm": None}))
     (tmp_path / "thought.json").write_text(
@@ -285,6 +286,15 @@ def test_a_step_without_faults(root: Path, spec: dict[str, Any]) -> None:
             "research.py has no function 'serch'",
             "did you mean `search`?",
         ),
+        ({"module": "react", "tools": "${x}"}, ("tools",), "hold no references", "themselves"),
+        ({"module": "react", "tools": ["research:${x}"]}, ("tools", 0), "holds no references", "itself"),
+        (
+            {"module": "react", "tools": ["research:search", "other:search"]},
+            ("tools", 1),
+            "two tools are called `search`",
+            "another name",
+        ),
+        ({"module": "react", "tools": ["other:finish"]}, ("tools", 0), "ends its turns", "another name"),
         ({"module": "react", "tools": ["broken:x"]}, ("tools", 0), "broken.py is not Python", "correct"),
         ({"module": "react", "tools": ["nowhere:x"]}, ("tools", 0), "no module 'nowhere'", "nowhere.py"),
         ({"program": "missing.json"}, ("program",), "cannot be read: No such file", "project's root"),

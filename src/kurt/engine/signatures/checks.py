@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kurt.engine.kinds import Finding
-from kurt.engine.signatures.modules import ADDED, PARTS, read_program
+from kurt.engine.signatures.modules import ADDED, ENDS, PARTS, read_program
 from kurt.engine.signatures.shapes import ARROW, Shape, ShapeError, shape_of_mapping, shape_of_text
 from kurt.engine.signatures.sources import (
     SIGNATURES,
@@ -251,11 +251,32 @@ def _tools(tools: Any, module: str, root: Path) -> Iterator[Finding]:
             ("tools",) if tools == [] else ("module",),
         )
         return
-    for number, tool in enumerate(tools if isinstance(tools, list) else []):
-        if isinstance(tool, str):
-            finding = _tool(tool, root, ("tools", number))
-            if finding is not None:
-                yield finding
+    if isinstance(tools, str) and _REFERENCE in tools:
+        yield Finding(
+            "the names of tools hold no references", "write the functions' names themselves", ("tools",)
+        )
+        return
+    names = [tool for tool in tools if isinstance(tool, str)] if isinstance(tools, list) else []
+    for number, tool in enumerate(names):
+        finding = _tool(tool, root, ("tools", number)) or _clash(names, number)
+        if finding is not None:
+            yield finding
+
+
+def _clash(tools: list[str], number: int) -> Finding | None:
+    """A name under which a model could not call one of the tools."""
+    name = _called(tools[number])
+    if name == ENDS:
+        what = f"`{ENDS}` is how a model ends its turns"
+    elif name in map(_called, tools[:number]):
+        what = f"two tools are called `{name}`"
+    else:
+        return None
+    return Finding(what, "give the function another name", ("tools", number))
+
+
+def _called(tool: str) -> str:
+    return tool.rpartition(":")[2].rpartition(".")[2]
 
 
 def _tool(tool: str, root: Path, place: tuple[str | int, ...]) -> Finding | None:

@@ -37,6 +37,9 @@ ADDED: Mapping[str, tuple[str, ...]] = {
 }
 """Outputs that each module adds to those of the signature."""
 
+ENDS = "finish"
+"""The tool by which a model ends its turns."""
+
 _LEARNED = ("demos", "signature")
 
 
@@ -84,7 +87,9 @@ def make_module(
     """
     with _quiet(signature.fields):
         if module == "react":
-            return library.ReAct(signature, tools=list(tools), max_iters=max_iterations)
+            made = library.ReAct(signature, tools=list(tools), max_iters=max_iterations)
+            made.tools[ENDS] = _end(library)
+            return made
         return (
             library.ChainOfThought(signature) if module == "chain_of_thought" else library.Predict(signature)
         )
@@ -112,6 +117,15 @@ def tool_of(library: Any, told: JsonObject, use: Callable[..., Awaitable[Json]])
     return _tool_class(library)(
         use, name=told["name"], desc=told["description"], args=told["args"], arg_types={}
     )
+
+
+def _end(library: Any) -> Any:
+    """What ends the turns, whatever arguments a model gives it: DSPy's own would tell a traceback."""
+
+    async def end(**_: Any) -> str:
+        return "Completed."
+
+    return tool_of(library, {"name": ENDS, "description": "", "args": {}}, end)
 
 
 def load_program(made: Any, module: str, file: Path, shown: str) -> str | None:
