@@ -62,7 +62,10 @@ class Client:
             )
         prepared = prepare(self.settings, target, given=inputs)
         return runs.submit(
-            self.settings, prepared, placement_from(self.settings, prepared, options), run_id=run_id
+            self.settings,
+            prepared,
+            placement_from(self.settings, prepared, {**options, "run_id": run_id}),
+            run_id=run_id,
         )
 
     def list(self, **filters: Any) -> list[Run]:

@@ -37,7 +37,7 @@ def placement_from(settings: Settings, prepared: Prepared, options: Mapping[str,
         dedup_id=options.get("dedup_id"),
         return_existing=options.get("on_duplicate") == "return-existing",
         partition_key=options.get("partition_key"),
-        debounce=_debounce(options),
+        debounce=_debounce(options) or _declared_debounce(prepared, options),
     )
 
 
@@ -67,6 +67,17 @@ def _delay(after: str | None, at: str | None) -> float | None:
     if at is not None:
         return max(0.0, instant(at).timestamp() - time.time())
     return _seconds(after)
+
+
+_PLACED = ("delay", "at", "priority", "dedup_id", "partition_key", "run_id")
+
+
+def _declared_debounce(prepared: Prepared, options: Mapping[str, Any]) -> Debounce | None:
+    """What the file says; not for a run for which the command names a time, a place or an id of its own."""
+    spec = prepared.debounce
+    if spec is None or any(options.get(name) is not None for name in _PLACED):
+        return None
+    return Debounce(key=spec.key or "", period=spec.period, longest=spec.longest)
 
 
 def _debounce(options: Mapping[str, Any]) -> Debounce | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kurt.app.placement import placement_from
@@ -23,7 +24,7 @@ def plan_run(
     given: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The plan of a run as `{dry_run, name, inputs, queue, priority, timeout, plan}`; nothing is started or written.
+    """The plan of a run as `{dry_run, name, inputs, queue, priority, timeout, debounce, plan}`; nothing is started or written.
 
     Args:
         settings: the project's settings.
@@ -49,6 +50,7 @@ def plan_run(
         "queue": placement.queue,
         "priority": placement.priority,
         "timeout": placement.timeout,
+        "debounce": placement.debounce and asdict(placement.debounce),
         "plan": plan,
     }
 
@@ -81,4 +83,9 @@ def plan_lines(dry_run: JsonObject) -> list[str]:
         place.append(f"priority {dry_run['priority']}")
     if dry_run["timeout"] is not None:
         place.append(f"at most {format_duration(dry_run['timeout'])}")
+    if dry_run["debounce"] is not None:
+        period = format_duration(dry_run["debounce"]["period"])
+        place.append(f"in the background after {period} without a request")
+    if (limit := dry_run["plan"].get("concurrency")) is not None:
+        place.append(f"at most {limit} run{'' if limit == 1 else 's'} of it at once")
     return [*lines_of(dry_run["plan"]), ", ".join(place)]

@@ -18,6 +18,7 @@ from kurt.types import JsonObject
 
 if TYPE_CHECKING:
     from kurt.config import Settings
+    from kurt.engine.language.policies import DebounceSpec
     from kurt.engine.language.schema import WorkflowDefinition
     from kurt.errors import KurtError
 
@@ -38,6 +39,7 @@ class Prepared:
         queue: the queue that the file names.
         priority: the priority that the file names.
         timeout: seconds for the whole run, None for no limit.
+        debounce: what the file says of requests that come close together; its key is that of this run.
         secrets: names of secrets that it needs.
         uses_workers: some of its steps run in warm workers, which take a tenth of a second to load.
         steps: names of the steps that are to be expected, in order.
@@ -51,6 +53,7 @@ class Prepared:
     queue: str | None = None
     priority: int | None = None
     timeout: float | None = None
+    debounce: DebounceSpec | None = None
     secrets: tuple[str, ...] = ()
     uses_workers: bool = False
     steps: tuple[str, ...] = ()
@@ -184,11 +187,8 @@ def _prepare_file(
     definition = loaded.definition
     queue = definition.queue
     frozen = freeze(loaded)
-    payload = {
-        "frozen": frozen,
-        "inputs": bind_inputs(definition, given, texts=texts),
-        "submitted_at": time.time(),
-    }
+    inputs = bind_inputs(definition, given, texts=texts)
+    payload = {"frozen": frozen, "inputs": inputs, "submitted_at": time.time()}
     return Prepared(
         workflow=names.RUN_WORKFLOW,
         name=definition.name,
@@ -197,10 +197,21 @@ def _prepare_file(
         queue=queue,
         priority=definition.priority,
         timeout=definition.timeout,
+        debounce=_debounce(definition, inputs),
         secrets=_all_secrets(definition, frozen),
         uses_workers=any(step.type in _IN_WORKERS for step in definition.walk()),
         steps=_expected(definition),
     )
+
+
+def _debounce(definition: WorkflowDefinition, inputs: JsonObject) -> DebounceSpec | None:
+    """The file's `debounce` with the key of a run with these inputs."""
+    spec = definition.debounce
+    if spec is None or spec.key is None:
+        return spec
+    from kurt.engine.expressions.references import as_text, resolve  # noqa: PLC0415 - few files need it
+
+    return spec.model_copy(update={"key": as_text(resolve(spec.key, {**inputs, "inputs": inputs}))})
 
 
 def _expected(definition: WorkflowDefinition) -> tuple[str, ...]:

@@ -90,9 +90,10 @@ class LiveView:
         self._tell(f"step {path} {_told_state(row, facts)}")
 
     def on_wait(self, path: str, what: str, command: str | None) -> None:
-        """A step waits for something outside of the run; the command ends the wait."""
-        self.board.waits(path, what)
-        self._tell(f"step {path} waits for {what}")
+        """A step, or without a path the run, waits for something outside of it; the command ends the wait."""
+        if path:
+            self.board.waits(path, what)
+        self._tell(f"step {path} waits for {what}" if path else f"the run waits for {what}")
         if command is not None:
             self.on_notice(f"to go on: {command}")
 

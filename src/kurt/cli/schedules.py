@@ -23,7 +23,7 @@ NOT_SERVED = "no live worker, so nothing is started; it begins with: kurt worker
 
 
 def schedules_table(schedules: list[dict[str, Any]]) -> Table:
-    """Schedules as a table: the time of the next tick, what became of the last one."""
+    """Schedules as a table: the time of the next tick and, in a list, what became of the last one."""
     columns = [
         Column("name", shrink=True),
         Column("workflow", shrink=True),
@@ -31,22 +31,18 @@ def schedules_table(schedules: list[dict[str, Any]]) -> Table:
         Column("timezone"),
         Column("status", "state"),
         Column("next", "time"),
-        Column("last", "state"),
-        Column("last run"),
     ]
+    names = ("name", "workflow", "cron", "timezone")
     rows = [
-        [
-            one["name"],
-            one["workflow"],
-            one["cron"],
-            one["timezone"],
-            one.get("action") or one["status"],
-            one["next_at"],
-            _last(one),
-            (one.get("last") or {}).get("run_id"),
-        ]
+        [*(one[name] for name in names), one.get("action") or one["status"], one["next_at"]]
         for one in schedules
     ]
+    if any("last" in one for one in schedules):
+        columns += [Column("last", "state"), Column("last run")]
+        rows = [
+            [*row, _last(one), (one["last"] or {}).get("run_id")]
+            for row, one in zip(rows, schedules, strict=True)
+        ]
     return Table(columns, rows, empty="no schedules; make one with: kurt schedules create FILE")
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from kurt.types import JsonObject
 
-APPROVAL, MESSAGE, TIME = "approval", "message", "time"
+APPROVAL, MESSAGE, TIME, TURN = "approval", "message", "time", "turn"
 """Kinds of waits, in the order in which they are shown."""
 
 _OWN = frozenset({"waits", "resting", "token"})
@@ -42,6 +42,8 @@ def text_of(wait: Mapping[str, Any]) -> str:
             return f"approval: {' '.join(str(wait.get('message')).split())}"
         case "message":
             return f"a message on {wait.get('topic')!r}"
+        case "turn":
+            return f"its turn, behind {', '.join(map(str, wait.get('runs') or ()))}"
         case _:
             until = wait.get("until")
             return "a time" if until is None else f"a time: {moment_text(until)}"

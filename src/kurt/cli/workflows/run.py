@@ -242,7 +242,7 @@ def _check_options(request: _Request) -> None:
 def _placement(settings: Settings, prepared: Prepared, request: _Request) -> Placement:
     from kurt.app.placement import placement_from
 
-    return placement_from(settings, prepared, request.options)
+    return placement_from(settings, prepared, {**request.options, "run_id": request.run_id})
 
 
 def _foreground(settings: Settings, prepared: Prepared, placement: Placement, run_id: str | None) -> Outcome:

@@ -79,7 +79,8 @@ def _waiting(run: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     waits: list[dict[str, Any]] = run.get("waits") or []
     approvals = sum(wait_words.kind_of(wait) == wait_words.APPROVAL for wait in waits)
     for wait in waits[:_SHOWN_WAITS]:
-        yield "waiting for", f"{_wait_text(wait)} (step {wait.get('path')})"
+        where = f" (step {wait['path']})" if wait.get("path") else ""
+        yield "waiting for", f"{_wait_text(wait)}{where}"
         for name, field in (wait.get("fields") or {}).items():
             yield "", f"  {name}: {_field_text(field)}"
         command = wait_words.command_of(wait, run["run_id"], alone=approvals == 1)

@@ -132,16 +132,17 @@ class Progress:
             _outside(lambda: listener.on_step(path, state, **facts))
 
     def waits(self, path: str, what: str, command: str | None) -> None:
-        """A step waits for something outside of the run.
+        """A step waits for something outside of the run, or the run itself does.
 
         Args:
-            path: the step's path.
+            path: the step's path, empty for the run.
             what: what it waits for, on one line.
             command: the command that ends the wait, None for a time.
         """
-        self._changes.step(path, "waiting", {})
+        if path:
+            self._changes.step(path, "waiting", {})
         self._set()
-        self.log.write("INFO", path, f"waits for {what}" + (f"; {command}" if command else ""))
+        self.log.write("INFO", path or None, f"waits for {what}" + (f"; {command}" if command else ""))
         if (listener := _listeners.get(self.run_id)) is not None:
             _outside(lambda: listener.on_wait(path, what, command))
 

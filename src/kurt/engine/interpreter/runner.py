@@ -11,6 +11,7 @@ from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import StepFailed, error_json, error_scope
 from kurt.engine.interpreter.loading import use
 from kurt.engine.interpreter.sequence import SequenceInterpreter, run_step, run_steps
+from kurt.engine.interpreter.turns import take_turn
 from kurt.errors import StepError
 from kurt.runtime import durable, names, resting
 from kurt.runtime.mocked import marks
@@ -39,6 +40,7 @@ async def run_declared(payload: JsonObject) -> JsonObject:
             context.progress.started(context.definition.name, mocked=marks(payload.get("mock")))
         status = "interrupted"
         try:
+            await take_turn(context)
             result = await _run(context, payload["inputs"])
             status = "succeeded"
         except durable.Cancelled:

@@ -126,7 +126,8 @@ def _check_debounce(report: Report, draft: Draft) -> None:
         report.add(place, str(error), "write `${input}`, or `$${` for a literal `${`")
         return
     for path in paths:
-        wanted = path[1] if path[:1] == ("inputs",) and len(path) > 1 else path[0]
+        first, *rest = path
+        wanted = rest[0] if first == "inputs" and rest else first
         if wanted != "inputs" and wanted not in declared:
             hint = did_you_mean(str(wanted), declared, f"here are the inputs: {listing(declared)}")
             report.add(place, f"there is no input `{wanted}`", hint)

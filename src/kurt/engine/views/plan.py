@@ -86,6 +86,7 @@ def make_plan(
         "inputs": inputs,
         "queue": definition.queue,
         "priority": definition.priority,
+        "concurrency": definition.concurrency,
         "timeout": definition.timeout,
         "budget": definition.budget and definition.budget.model_dump(exclude_none=True),
         "steps": _plan_list(known, definition.steps, ""),
