@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.support.cli import Kurt
 from tests.support.cms_worlds import KEY, Entry, World, world_of
-from tests.support.site import Handler, Site
+from tests.support.site import Handler, Page, Site
 
 COMMAND = ("content", "map", "--cms", "ghost", "--allow-private")
 
@@ -42,6 +42,17 @@ def test_the_key_of_the_shell_is_enough_in_the_foreground(kurt: Kurt, world: tup
     assert (result["discovery_url"], result["total"]) == ("cms://ghost/default", 5)
     refused = kurt(*COMMAND, "--background", env={"GHOST_KEY": KEY}, code=4)
     assert "is set in this shell only, where a worker cannot see it" in refused.stderr
+
+
+def test_a_key_that_is_refused_is_named(kurt: Kurt, project: Path, world: tuple[World, Site]) -> None:
+    site = world[1]
+    site.pages = dict.fromkeys(site.pages, Page(b"{}", "application/json", status=401))
+    refused = kurt(*COMMAND, env={"GHOST_KEY": KEY}, code=4)
+    assert "ghost says that a key is not accepted: GHOST_KEY" in refused.stderr
+    assert "hint: write a valid GHOST_KEY=... into .env" in refused.stderr
+    (project / ".env").write_text(f"GHOST_KEY={KEY}\n")
+    queued = kurt.json(*COMMAND, "--background")
+    kurt("workflows", "wait", queued["workflow_id"], code=4)
 
 
 def test_in_the_background(kurt: Kurt, project: Path, world: tuple[World, Site]) -> None:

@@ -79,5 +79,5 @@ def test_settings_of_the_project_stand_in_for_options(kurt: Kurt, project: Path,
     config = project / "kurt.config"
     config.write_text(config.read_text() + 'FETCH.ENGINE="jina"\n')
     words = ("content", "fetch", "--url", f"{site.url}/green", "--allow-private")
-    assert "JINA_API_KEY" in kurt(*words, "--format", "json", code=1).stdout
+    assert "JINA_API_KEY" in kurt(*words, code=4).stderr
     assert kurt.json(*words, "--engine", "http")["success_count"] == 1

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kurt.errors import KurtError
+from kurt.errors import KurtError, UsageError
 from kurt.integrations.web.client import WebClient
 from kurt.integrations.web.guard import checked_url
 from kurt.workflows.fetch import run_fetch
@@ -268,12 +268,15 @@ def test_pages_have_a_largest_size(tmp_kurt_project: Path) -> None:
         assert words in rows[path]["error"], rows[path]
 
 
-def test_without_its_library_the_command_that_installs_it_is_named(
+def test_without_its_library_nothing_is_asked_for(
     tmp_kurt_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "playwright.async_api", None)
+    monkeypatch.setitem(sys.modules, "playwright", None)
     with Site({"/": page("Tea")}) as site:
-        assert "pip install 'kurt[js]'" in fetch(site, "/")["/"]["error"]
+        with pytest.raises(UsageError, match="not installed") as raised:
+            fetch(site, "/")
+        assert site.hits == []
+    assert raised.value.hint == "pip install 'kurt[js]'"
 
 
 @needs_library

@@ -127,9 +127,11 @@ def test_file_ext_and_source_type(fetch: Fetch, tmp_project: Path) -> None:
     assert fetch("--source-type", "file")["rows"][0]["uri"] == "file:a.md"
 
 
-def test_engine(fetch: Fetch) -> None:
-    result = fetch("--engine", "jina", "--include", "*/green", code=1)
-    assert "JINA_API_KEY" in result["error"]
+def test_engine(fetch: Fetch, cli_runner: CliRunner) -> None:
+    words = ["--engine", "jina", "--include", "*/green", "--allow-private"]
+    result = invoke_cli(cli_runner, fetch_cmd, words)
+    assert_cli_failure(result, 4)
+    assert "JINA_API_KEY" in result.output
     assert fetch.site.hits == []
 
 

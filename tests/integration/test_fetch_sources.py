@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from kurt.errors import CredentialsError
 from kurt.workflows.fetch import run_fetch
 from kurt.workflows.fetch.conversions import convert
 from tests.support.site import Page, Site, page
@@ -197,16 +198,21 @@ def test_a_service_may_fail(name: str, tmp_project: Path, monkeypatch: pytest.Mo
     assert "no such page" in result["error"]
 
 
-def test_a_key_that_is_refused_is_named(tmp_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_refused_is_shown_once(tmp_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Site({"/v2/scrape": answering({"error": "Unauthorized"}, 401)}) as site:
         use(monkeypatch, tmp_project, "firecrawl", site)
-        result = run_here(tmp_project, {"url": "https://tea.example/", "engine": "firecrawl", **PLAIN})
-    assert "FIRECRAWL_API_KEY" in result["error"]
+        urls = [f"https://tea.example/{number}" for number in range(9)]
+        config = {"urls": urls, "engine": "firecrawl", "concurrency": 2, **PLAIN}
+        rows = run_here(tmp_project, config)["rows"]
+    assert {(row["status"], row["code"]) for row in rows} == {("error", "credentials")}
+    assert "FIRECRAWL_API_KEY" in rows[0]["error"]
+    assert len(SEEN) <= 2  # what was on its way at the same time
 
 
 def test_a_service_without_a_key_is_not_asked(tmp_project: Path) -> None:
-    result = run_here(tmp_project, {"url": "https://tea.example/", "engine": "tavily", **PLAIN})
-    assert "TAVILY_API_KEY" in result["error"]
+    with pytest.raises(CredentialsError) as raised:
+        run_here(tmp_project, {"url": "https://tea.example/", "engine": "tavily", **PLAIN})
+    assert "TAVILY_API_KEY" in str(raised.value.hint)
 
 
 def test_private_addresses_are_not_given_to_services(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.app.targets import Prepared, check_secrets
 from kurt.db.migrate import ensure_schema
-from kurt.errors import NotFoundError, RunFailedError
+from kurt.errors import CredentialsError, NotFoundError, RunFailedError
 from kurt.runtime import names, spawn
 from kurt.runtime.logs import log_path, open_log
 from kurt.runtime.names import new_run_id
@@ -272,13 +272,21 @@ def wait(
     return run
 
 
+class KeyRefusedError(RunFailedError):
+    """The run did not succeed for want of a key: it is missing, or it is not accepted."""
+
+    exit_code = CredentialsError.exit_code
+
+
 def failure_of(run: Run) -> RunFailedError | None:
     """The error with which a command about this run ends, None for a run that succeeded."""
     if run.status == "succeeded":
         return None
     error = run.error or {}
     remedy = {"failed": "retry", "cancelled": "resume", "stuck": "resume"}.get(run.status, "status")
-    return RunFailedError(
+    is_of_key = error.get("type") == CredentialsError.__name__
+    failed = KeyRefusedError if is_of_key else RunFailedError
+    return failed(
         f"the run {run.id} {_said(run.status)}" + (f": {error['message']}" if error.get("message") else ""),
         hint=error.get("hint") or f"kurt workflows {remedy} {run.id}",
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from kurt.content.identity import document_id
-from kurt.content.queries import find_document, select_documents, select_ids, stats
+from kurt.content.queries import find_document, select_documents, select_ids, select_places, stats
 from kurt.content.rows import DISCOVERED, ERROR, FETCHED, GONE, DocumentRef, Fetched, Filter, Found
 from kurt.content.search.vectors import drop_unused
 from kurt.content.tables import DOCUMENTS, groups, insert_into, ours, storable
@@ -34,6 +34,7 @@ __all__ = [
     "record_unchanged",
     "select_documents",
     "select_ids",
+    "select_places",
     "stats",
     "upsert_found",
 ]

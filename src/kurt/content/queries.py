@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from kurt.content.identity import canonical_url
-from kurt.content.rows import STATES, Filter
+from kurt.content.rows import STATES, Filter, Place
 from kurt.content.tables import DOCUMENTS, groups, ours
 from kurt.db.models import Document
 from kurt.errors import AmbiguousIdError, DataError, NotFoundError, UsageError
@@ -34,6 +34,16 @@ def select_ids(connection: sa.Connection, filters: Filter | None = None) -> list
         UsageError: there is no such state.
     """
     return [row["id"] for row in _rows(connection, filters or Filter(), [DOCUMENTS.c.id, DOCUMENTS.c.uri])]
+
+
+def select_places(connection: sa.Connection, filters: Filter | None = None) -> list[Place]:
+    """Of the documents that are meant only which they are and how far they have come, by URI: for many of them.
+
+    Raises:
+        UsageError: there is no such state.
+    """
+    columns = [DOCUMENTS.c[name] for name in Place._fields]
+    return [Place(**row) for row in _rows(connection, filters or Filter(), columns)]
 
 
 def find_document(connection: sa.Connection, text: str) -> Document:

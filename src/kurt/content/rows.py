@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from kurt.content.patterns import Patterns
 
@@ -36,6 +36,20 @@ class Found:
     author: str | None = None
     published: str | None = None
     language: str | None = None
+
+
+class Place(NamedTuple):
+    """Of a document which it is and how far it has come.
+
+    Attributes:
+        id: its id.
+        uri: its URI.
+        state: one of `STATES`.
+    """
+
+    id: str
+    uri: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

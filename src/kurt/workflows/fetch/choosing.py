@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from kurt.content.identity import CMS, FILE, source_type_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kurt.config import Settings
 
     from .config import FetchConfig
@@ -32,6 +34,17 @@ class Engines:
         if kind in {FILE, CMS}:
             return kind
         return "http" if self._config.engine in {"auto", FILE, CMS} else self._config.engine
+
+    def check(self, uris: Iterable[str]) -> None:
+        """Refuse what cannot work before anything is asked for: the engine that was chosen for pages, if there are any.
+
+        Raises:
+            CredentialsError: it needs a key that is not set.
+            UsageError: it needs a library that is not installed.
+        """
+        chosen = self._config.engine
+        if any(self.name_for(uri) == chosen for uri in uris):
+            self.get(chosen)
 
     def get(self, name: str) -> Engine:
         """An engine by its name.

@@ -10,6 +10,7 @@ import click
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import add_background_options
 from kurt.cli.session import current
+from kurt.errors import CredentialsError
 
 _ENGINES = ("auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms")
 _STATES = ("discovered", "fetched", "error", "gone")
@@ -164,7 +165,10 @@ def _ended(result: Any) -> Any:
     if not isinstance(result, dict) or "rows" not in result:
         return result
     failed = result["error_count"] + result["gone_count"]
-    return Outcome(result, exit_code=1) if failed and failed == result["total"] else result
+    if not failed or failed < result["total"]:
+        return result
+    keyless = any(row["code"] == CredentialsError.code for row in result["rows"])
+    return Outcome(result, exit_code=CredentialsError.exit_code if keyless else 1)
 
 
 @command(
@@ -191,9 +195,23 @@ def fetch_cmd(background: bool, priority: int | None, **params: Any) -> Any:
         return run_fetch(config=inputs, **options)
 
     inputs = checked(FetchConfig, with_settings(_config(params), current().settings()))
-    result = run_content("fetch", run, inputs, background=background, priority=priority)
+    secrets = _secrets(inputs["engine"])
+    result = run_content("fetch", run, inputs, background=background, priority=priority, secrets=secrets)
     if isinstance(result, Outcome):
         if result.error is None and isinstance(ended := _ended(result.value), Outcome):
             return Outcome(ended.value, exit_code=ended.exit_code, closing=result.closing)
         return result
     return _ended(result)
+
+
+def _secrets(engine: str) -> tuple[str, ...]:
+    """The name of the key that an engine needs; refuses before anything is started what cannot work.
+
+    Raises:
+        UsageError: the engine needs a library that is not installed.
+    """
+    from .needs import check_library, key_of  # noqa: PLC0415 - as above
+
+    check_library(engine)
+    key = key_of(engine)
+    return (key,) if key is not None and current().settings().secret(key) is not None else ()

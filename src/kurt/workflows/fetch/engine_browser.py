@@ -20,6 +20,7 @@ from kurt.integrations.web.errors import TooLargeError, UnreachableError, WebTim
 from .browser_requests import Requests, Shared
 from .engine_http import HttpEngine, brought
 from .engines import Brought, Target
+from .needs import check_library
 
 if TYPE_CHECKING:
     from kurt.config import Settings
@@ -77,12 +78,8 @@ class BrowserEngine:
     name = "playwright"
 
     def __init__(self, config: FetchConfig, settings: Settings) -> None:
-        try:
-            self._api: Any = import_module("playwright.async_api")
-        except ImportError:
-            raise UsageError(
-                "the engine playwright needs a library that is not installed", hint="pip install 'kurt[js]'"
-            ) from None
+        check_library(self.name)
+        self._api: Any = import_module("playwright.async_api")
         self._config = config
         self._http = HttpEngine(config)
         self._shared = Shared()

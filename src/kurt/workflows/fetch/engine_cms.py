@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kurt.content.identity import cms_parts
-from kurt.errors import NotFoundError
+from kurt.errors import CredentialsError, NotFoundError
 from kurt.integrations.cms.registry import adapter
 
 from .engine_http import web_client
@@ -32,6 +32,7 @@ class CmsEngine:
         self._settings = settings
         self._client = web_client(config)
         self._adapters: dict[tuple[str, str], CmsAdapter] = {}
+        self._refused: dict[tuple[str, str], CredentialsError] = {}
 
     async def bring(self, target: Target) -> Brought:
         """Ask for an item; one that has not been changed is not read again.
@@ -41,12 +42,17 @@ class CmsEngine:
         """
         platform, instance, kind, item_id = cms_parts(target.uri)
         key = (platform, instance)
-        if key not in self._adapters:
-            self._adapters[key] = adapter(platform, instance, self._settings, self._client)
+        if (refused := self._refused.get(key)) is not None:
+            raise refused  # what it has said of one item it says of all
         try:
+            if key not in self._adapters:
+                self._adapters[key] = adapter(platform, instance, self._settings, self._client)
             found = await self._adapters[key].fetch(kind, item_id)
         except NotFoundError as error:
             return Brought(gone=error.message)
+        except CredentialsError as error:
+            self._refused[key] = error
+            raise
         if target.etag is not None and found.item.updated == target.etag:
             return Brought(unchanged=True)
         return Brought(

@@ -18,6 +18,7 @@ from kurt.integrations.web.guard import checked_url
 from kurt.integrations.web.politeness import Politeness
 
 from .engines import Brought, Target
+from .needs import KEYS
 
 if TYPE_CHECKING:
     from kurt.config import Settings
@@ -120,7 +121,7 @@ def _read_jina(answer: Mapping[str, Any]) -> Brought:
 SERVICES = {
     "firecrawl": Service(
         "Firecrawl",
-        "FIRECRAWL_API_KEY",
+        KEYS["firecrawl"],
         "https://api.firecrawl.dev",
         "/v2/scrape",
         _ask_firecrawl,
@@ -128,11 +129,11 @@ SERVICES = {
         {},
     ),
     "tavily": Service(
-        "Tavily", "TAVILY_API_KEY", "https://api.tavily.com", "/extract", _ask_tavily, _read_tavily, {}
+        "Tavily", KEYS["tavily"], "https://api.tavily.com", "/extract", _ask_tavily, _read_tavily, {}
     ),
     "jina": Service(
         "Jina",
-        "JINA_API_KEY",
+        KEYS["jina"],
         "https://r.jina.ai",
         "/",
         _ask_jina,
@@ -167,6 +168,7 @@ class ServiceEngine:
         given = settings.get(f"{name}_BASE_URL".upper(), module="fetch")
         self._url = f"{str(given or self._service.base).rstrip('/')}{self._service.path}"
         self._headers = {"Authorization": f"Bearer {key}", **self._service.headers}
+        self._refused: CredentialsError | None = None
         self._targets_private = config.allow_private
         self._client = WebClient(
             allow_private=given is not None,  # who names a service of one's own means it
@@ -182,14 +184,17 @@ class ServiceEngine:
             WebError: the service cannot be reached, or refuses.
             DataError: it did not get the page.
         """
+        if self._refused is not None:
+            raise self._refused  # what it has said of one page it says of all
         # An address of our own network is none of a service's business, even if it could not reach it.
         checked_url(target.uri, allow_private=self._targets_private)
         reply = await self._client.post(self._url, json=self._service.ask(target.uri), headers=self._headers)
         title = self._service.title
         if reply.status in _REFUSED:
-            raise CredentialsError(
+            self._refused = CredentialsError(
                 f"{title} refuses the key: {_said(reply)}", hint=f"check {self._service.key}"
             )
+            raise self._refused
         if reply.status in _SPENT:
             raise StatusError(f"{title} asks for payment: {_said(reply)}", status=reply.status)
         if not reply.ok:

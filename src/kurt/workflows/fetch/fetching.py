@@ -104,7 +104,9 @@ class _Fetching:
             self._note(value["documents"])
         left = [identity for identity in ids if identity not in self._statuses]
         self._model = await asyncio.to_thread(_model) if self._config.embed else None
-        queue = _Queue(await asyncio.to_thread(_targets, left, self._config.full), self._config.per_host)
+        targets = await asyncio.to_thread(_targets, left, self._config.full)
+        self._engines.check(target.uri for target in targets)
+        queue = _Queue(targets, self._config.per_host)
         beside = asyncio.ensure_future(self._gathering.keep_storing())
         workers = [
             asyncio.ensure_future(self._work(queue)) for _ in range(min(self._config.concurrency, len(left)))

@@ -97,7 +97,7 @@ def choose(connection: sa.Connection, config: FetchConfig, root: str, *, note: b
     uris = [uri for uri in named if source_type_of(uri) in {URL, FILE}]
     if note:
         documents.upsert_found(connection, [Found(uri, source_type_of(uri)) for uri in uris])
-    rows = documents.select_documents(connection, _filter(config, uris))
+    rows = documents.select_places(connection, _filter(config, uris))
     known = {row.id for row in rows} | {row.uri for row in rows}
     unknown += [
         {"uri": name, "error": "there is no such document", "code": "not_found"}
@@ -312,23 +312,27 @@ def _words(error: KurtError | None) -> str:
 
 
 def result_rows(connection: sa.Connection, statuses: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a run says of its documents: `id, uri, title, status, path, error`.
+    """What a run says of its documents: `id, uri, title, status, path, error`, and the error's `code`.
 
     Args:
         connection: any.
         statuses: how each came out, by id.
     """
-    names = ("id", "uri", "title", "content_path", "error")
+    columns = [DOCUMENTS.c[name] for name in ("id", "uri", "title", "content_path", "error")]
+    query = sa.select(*columns, FETCHES.c.error_code).outerjoin_from(
+        DOCUMENTS, FETCHES, FETCHES.c.document_id == DOCUMENTS.c.id
+    )
     found: dict[str, dict[str, Any]] = {}
     for some in groups(list(statuses)):
-        query = sa.select(*(DOCUMENTS.c[name] for name in names)).where(DOCUMENTS.c.id.in_(some), ours())
-        for row in connection.execute(query):
+        for row in connection.execute(query.where(DOCUMENTS.c.id.in_(some), ours())):
+            status = statuses[row.id]
             found[row.id] = {
                 "id": row.id,
                 "uri": row.uri,
                 "title": row.title,
-                "status": statuses[row.id],
+                "status": status,
                 "path": row.content_path,
                 "error": row.error,
+                "code": row.error_code if status == FetchStatus.ERROR else None,
             }
     return [found[identity] for identity in statuses if identity in found]

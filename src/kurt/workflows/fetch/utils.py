@@ -10,6 +10,7 @@ SKIPPED, PLANNED, ERROR = "skipped", "planned", "error"
 """States of rows that were not fetched: their text is here, it is a dry run, it is no document."""
 
 _GOOD = ("fetched", "unchanged")
+_SAID = ("uri", "error", "code")
 _AT_TOP = ("id", "uri", "title", "path", "error")
 
 
@@ -20,13 +21,18 @@ def unfetched_rows(ids: Iterable[str], status: str) -> dict[str, str]:
 
 def planned_row(identity: str, uri: str) -> dict[str, Any]:
     """The row of an address that is no document yet."""
-    return {"id": identity, "uri": uri, "title": None, "status": PLANNED, "path": None, "error": None}
+    return {
+        "id": identity,
+        "uri": uri,
+        "status": PLANNED,
+        **dict.fromkeys(("title", "path", "error", "code")),
+    }
 
 
 def unknown_rows(unknown: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Rows for what was named and is no document."""
     return [
-        {"id": None, "uri": one["uri"], "title": None, "status": ERROR, "path": None, "error": one["error"]}
+        {"id": None, "title": None, "status": ERROR, "path": None, **{name: one[name] for name in _SAID}}
         for one in unknown
     ]
 
