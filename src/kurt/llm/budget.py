@@ -40,12 +40,14 @@ class Budget:
         tokens: tokens of prompts and answers together, or None for no limit.
         scope: over what the sum is taken.
         on_spent: what becomes of a run whose budget is spent: it fails, or ends with what it has.
+        hint: how it is raised, where that is not said in code.
     """
 
     usd: float | None = None
     tokens: int | None = None
     scope: Scope = "step"
     on_spent: Literal["fail", "partial"] = "fail"
+    hint: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -284,7 +286,8 @@ class Ledgers:
 def _spent(budget: Budget, what: str) -> BudgetSpentError:
     error = BudgetSpentError(
         f"the budget of this {budget.scope} is spent: {what}",
-        hint="raise the budget, then `kurt workflows resume` the run; finished rows are not paid again",
+        hint=budget.hint
+        or "raise the budget, then `kurt workflows resume` the run; finished rows are not paid again",
     )
     error.partial = budget.on_spent == "partial"
     return error

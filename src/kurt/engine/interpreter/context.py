@@ -51,7 +51,11 @@ class Tally:
     def to_json(self) -> JsonObject:
         """Only what is not zero; a run that used kept values says how many calls of models it made, be it none."""
         found = {name: count for name in _COUNTS if (count := getattr(self, name))}
-        return {**found, "model_calls": self.model_calls} if self.cached else found
+        if self.cached:
+            found["model_calls"] = self.model_calls
+        else:
+            found.pop("model_calls", None)
+        return found
 
 
 _COUNTS = tuple(one.name for one in fields(Tally))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kurt.core.rows import FAILED, SUCCEEDED, RowLeftError, Rows, draw
 from kurt.engine.expressions.references import resolve
-from kurt.engine.interpreter import rows_told
+from kurt.engine.interpreter import row_retry, rows_told
 from kurt.engine.interpreter.attempt import checked_values, kind_of
 from kurt.engine.interpreter.context import Frame, WorkflowContext
 from kurt.engine.interpreter.envelope import Envelope, StepFailed, error_json
@@ -259,8 +259,9 @@ class RowRun(ABC):
         """
         async with self._opening:
             if self.calls is None:
+                retry = row_retry.retry_of(self.context, self.step, self.frame)
                 self.calls = await open_calls(
-                    self.context, self.step, batch=self._batch, model=self.fields.model
+                    self.context, self.step, batch=self._batch, model=self.fields.model, retry=retry
                 )
         return self.calls
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Literal
 
 from kurt.errors import ConfigError
 from kurt.types import JsonObject
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from kurt.engine.kinds import OpenCalls, StepKind
     from kurt.engine.language.model_specs import BudgetSpec
     from kurt.engine.language.schema import WorkflowStep
+    from kurt.llm.budget import Budget
     from kurt.llm.types import Completer
     from kurt.runtime.step_batch import StepBatch
+
+
+_OWNER = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)?")
+"""What can be the beginning of a setting's name."""
 
 
 def opener(context: WorkflowContext, step: WorkflowStep, opened_calls: list[Calls]) -> OpenCalls:
@@ -109,24 +115,57 @@ def _completer(context: WorkflowContext, step: WorkflowStep) -> Completer | None
 def _budgets(context: WorkflowContext, step: WorkflowStep) -> list[Held]:
     """All budgets that hold for a step: its own, its file's, and those of the files that run this one."""
     from kurt.core.completion import Held  # noqa: PLC0415 - as above
-    from kurt.llm.budget import Budget  # noqa: PLC0415 - as above
 
     found: list[Held] = []
-    if (own := step.budget) is not None:
-        found.append(Held(Budget(own.usd, own.tokens, "step", own.on_spent)))
-    for stored in file_budgets(context):
-        budget = Budget(stored["usd"], stored["tokens"], "run", stored["on_spent"])
-        found.append(Held(budget, stored["below"]))
+    if step.budget is not None:
+        stored = _stored(step.budget, context, f"{context.definition.name}.{step.name}")
+        found.append(Held(_budget(stored, "step")))
+    found += [Held(_budget(stored, "run"), stored["below"]) for stored in file_budgets(context)]
     return found
+
+
+def _budget(stored: JsonObject, scope: Literal["step", "run"]) -> Budget:
+    from kurt.llm.budget import Budget  # noqa: PLC0415 - as above
+
+    return Budget(stored["usd"], stored["tokens"], scope, stored["on_spent"], stored["hint"])
 
 
 def file_budgets(context: WorkflowContext) -> list[JsonObject]:
     """The budgets of this file and of those that run it, as they are handed on to files that this one runs."""
-    outside = list(context.outside.budgets)
-    own = context.definition.budget
-    return outside if own is None else [*outside, _stored(own, context)]
+    outside, own = list(context.outside.budgets), context.definition.budget
+    return outside if own is None else [*outside, _stored(own, context, context.definition.name)]
 
 
-def _stored(budget: BudgetSpec, context: WorkflowContext) -> JsonObject:
-    below = None if context.owner_id == context.root_id else context.owner_id
-    return {"usd": budget.usd, "tokens": budget.tokens, "on_spent": budget.on_spent, "below": below}
+def _stored(budget: BudgetSpec, context: WorkflowContext, owner: str) -> JsonObject:
+    """A budget of a file; a setting of the same workflow or step stands above it, since a run keeps its file as it was."""
+    limits: dict[str, float | None] = {"usd": budget.usd, "tokens": budget.tokens}
+    for name in limits:
+        setting = context.settings.get(f"{owner}.LLM_BUDGET_{name}")
+        if setting not in (None, ""):
+            limits[name] = _amount(setting, f"{owner}.LLM_BUDGET_{name}".upper())
+    tokens = limits["tokens"]
+    return {
+        "usd": limits["usd"],
+        "tokens": None if tokens is None else int(tokens),
+        "on_spent": budget.on_spent,
+        "below": None if context.owner_id == context.root_id else context.owner_id,
+        "hint": _raised(budget, context, owner),
+    }
+
+
+def _amount(setting: object, name: str) -> float:
+    try:
+        return max(0.0, float(str(setting)))
+    except ValueError:
+        raise ConfigError(f"{name}={setting!r} is no amount", hint=f"write {name}=5") from None
+
+
+def _raised(budget: BudgetSpec, context: WorkflowContext, owner: str) -> str:
+    """How a budget of a file is raised."""
+    if not _OWNER.fullmatch(owner):
+        return "raise `budget` in the file, and start a new run"
+    name = f"{owner}.LLM_BUDGET_{'TOKENS' if budget.usd is None else 'USD'}".upper()
+    return (
+        f"a run keeps its file as it was: set {name} in kurt.config, then: kurt workflows retry {context.root_id}; "
+        "what was paid is not paid again"
+    )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kurt.engine.language.schema import RetryPolicy, WorkflowStep
 
 
+_HOPELESS = frozenset({"BudgetSpent", "QuotaSpent"})
+"""Failures that last until somebody does something about them."""
+
+
 def after_failure(
     context: WorkflowContext, step: WorkflowStep, frame: Frame, error: BaseException | JsonObject, tried: int
 ) -> tuple[JsonObject, float | None]:
@@ -39,7 +43,7 @@ def after_failure(
 
 
 def _wait(policy: RetryPolicy | None, frame: Frame, error: JsonObject, tried: int) -> float | None:
-    if policy is None or tried >= policy.max_attempts:
+    if policy is None or tried >= policy.max_attempts or error.get("type") in _HOPELESS:
         return None
     names = {**frame.names, "error": error_scope(error)}
     if policy.when is not None and not is_true(policy.when, names):
