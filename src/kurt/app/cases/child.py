@@ -1,20 +1,14 @@
-"""The process of one case: runs a workflow in a copy of the project and writes down what became of it.
-
-    python -P -m kurt.app.cases.child JOB RESULT
-
-JOB is a JSON file: `{"prepare": true}`, which makes the database of the copy, or a case: `file`, `inputs`, `mock`,
-`answers`, `limit` (seconds). The working directory is the copy.
-"""
+"""What the process of a case does: it runs a workflow in a copy of the project and writes down what became of it."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kurt.app.foreground_watch import Watch
 from kurt.app.placement import placement_from
@@ -39,11 +33,26 @@ _PATIENCE = 1.0
 """Seconds for which a step may wait unanswered: its answer may be on its way."""
 
 
-def main(job_file: str, result_file: str) -> None:
-    """Do what the job says and write down the result."""
-    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
-    result = _prepare() if job.get("prepare") else _Case(job, Path(result_file)).result()
-    _write(Path(result_file), result)
+def perform(order_file: Path, result_file: Path) -> None:
+    """Do what is ordered in the working directory, which is the copy, and write down the result.
+
+    Args:
+        order_file: JSON: `{"prepare": true}`, which makes the database of the copy, or a case: `file`, `inputs`, `mock`,
+            `answers`, `limit` (seconds).
+        result_file: JSON too; it is there as a whole or not at all.
+    """
+    order = json.loads(order_file.read_text(encoding="utf-8"))
+    try:
+        result = _prepare() if order.get("prepare") else _Case(order, result_file).result()
+    except KurtError as error:
+        result = {"status": "broken", "error": _told(error)}
+    _write(result_file, result)
+
+
+def end_session() -> NoReturn:
+    """End this process, and whatever it has started and left behind: it leads a session of its own."""
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit  # not reached
 
 
 def _prepare() -> JsonObject:
@@ -106,7 +115,7 @@ class _Case:
                 return
             reason = {"waits": unanswered, "refusal": refusal}
             _write(self._result_file, {**found, "status": "late", **reason})
-            os._exit(0)
+            end_session()
 
     def _found(self) -> JsonObject:
         with open_reader(self._settings) as reader:
@@ -227,10 +236,3 @@ def _approve(settings: Settings, run_id: str, path: str, answer: Any) -> None:
         run_id,
         Answer(approved=said["approved"], step=path, given=fields, comment=comment, by=by or "test"),
     )
-
-
-if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except KurtError as error:
-        _write(Path(sys.argv[2]), {"status": "broken", "error": _told(error)})

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurt.app.cases.comparing import Difference, Result, differences
 from kurt.app.cases.copies import Project, copy_project
+from kurt.app.cases.processes import CaseProcesses
 from kurt.engine.cases.reading import mock_of, without_keys
 from kurt.errors import RunFailedError, UsageError
 
@@ -37,6 +35,7 @@ _STARTING = 30.0
 """Seconds over a case's own limit that its process may take to start and to tell."""
 
 _LOG_LINES = 20
+_OUTPUT = "case-output.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class _Workshop:
         self._folder = folder
         self._models: dict[Project, Path] = {}
         self._making = threading.Lock()
-        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._processes = CaseProcesses()
         self.kept = False
 
     def run(self, job: Job, number: int, *, keep: bool) -> CaseResult:
@@ -170,35 +169,22 @@ class _Workshop:
         """Let a process do a job in a copy; what it wrote down."""
         state = copy / ".kurt"
         state.mkdir(exist_ok=True)
-        order_file, result_file = state / "case.json", state / "case-result.json"
-        order_file.write_text(json.dumps(order), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "kurt.app.cases.child", str(order_file), str(result_file)]
-        with (state / "case-output.txt").open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - this very program
-                command,
-                cwd=copy,
-                env=_environment(copy, secrets),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self._processes.add(process)
-        try:
-            process.wait(limit + _STARTING)
-        except subprocess.TimeoutExpired:
+        files = {
+            "order": state / "case.json",
+            "result": state / "case-result.json",
+            "output": state / _OUTPUT,
+        }
+        files["order"].write_text(json.dumps(order), encoding="utf-8")
+        code = self._processes.run(copy, files, _environment(copy, secrets), limit + _STARTING)
+        if code is None:
             return {"status": "late"}
-        finally:
-            _end(process)
-            self._processes.discard(process)
-        if result_file.exists():
-            return json.loads(result_file.read_text(encoding="utf-8"))
-        return {"status": "died", "exit_code": process.returncode}
+        if files["result"].exists():
+            return json.loads(files["result"].read_text(encoding="utf-8"))
+        return {"status": "died", "exit_code": code}
 
     def stop(self) -> None:
         """End all processes."""
-        for process in list(self._processes):
-            _end(process)
+        self._processes.close()
 
 
 @contextmanager
@@ -214,14 +200,6 @@ def _workshop() -> Generator[_Workshop]:
                 shutil.rmtree(model, ignore_errors=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process with all that it has started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(10)
 
 
 def _environment(copy: Path, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -315,9 +293,9 @@ def _unfinished(job: Job, told: JsonObject, copy: Path) -> Difference:
     if told["status"] == "late":
         message = f"the run is not over after {job.case.timeout:g} s\nraise `timeout:` of the case, or mock the slow step"
         return Difference("status", message, job.case.expect.wanted_status, "running")
-    output = (copy / ".kurt" / "case-output.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    output = (copy / ".kurt" / _OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
     message = "\n".join(
-        [f"the process of the case ended with exit code {told['exit_code']}", *output[-_LOG_LINES:]]
+        [f"the process of the case ended ({told['exit_code']}) and has no result", *output[-_LOG_LINES:]]
     )
     return Difference("status", message, job.case.expect.wanted_status, "died")
 
