@@ -28,6 +28,7 @@ steps:
 
 NOTING = """
 import time
+from pathlib import Path
 
 import effects
 
@@ -36,7 +37,9 @@ def note(run, seconds, hold):
     # Held until it is killed; its repeat takes no time.
     if not hold:
         effects.mark("begin", run, "one")
-        time.sleep(seconds)
+        while seconds < 0 and not Path("go").exists():
+            time.sleep(0.02)
+        time.sleep(max(0.3, seconds))
         effects.mark("end", run, "one")
         return "fx:one"
     return effects.work(run, "one", hold=True)
@@ -85,8 +88,12 @@ def test_no_more_runs_than_the_file_allows_are_at_work_wherever_they_are(
     wait_until(lambda: durability.live(project, url) >= {one.pid for one in workers}, 30, what="two workers")
     runs = [f"r{number}" for number in range(5)]
     for run in runs:
-        kurt("workflows", "run", file, "--background", "--run-id", run, "--input", "seconds=4")
-    kurt("workflows", "run", file, "--run-id", "front", "--input", "seconds=4")
+        kurt("workflows", "run", file, "--background", "--run-id", run, "--input", "seconds=-1")
+    wait_until(lambda: durability.begun(project)["one"] == 2, 30, what="two runs at work")
+    waiting = [run["run_id"] for run in kurt.json("workflows", "list", "--status", "waiting")]
+    assert len(waiting) == 3
+    (project / "go").touch()
+    kurt("workflows", "run", file, "--run-id", "front")
     for run in runs:
         kurt("workflows", "wait", run)
     assert most_at_once(project) == 2

@@ -60,6 +60,7 @@ def test_a_sound_project_has_nothing_to_mend(root: Path, home: Path, tmp_path: P
         "executors",
         "runs",
         "queues",
+        "schedules",
         "secrets",
         "commands",
     ]
@@ -237,3 +238,32 @@ def test_old_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_json_is_an_object_a_check(root: Path, home: Path, tmp_path: Path) -> None:
     lines = Kurt(root, home, tmp_path)("doctor", "--format", "jsonl").lines
     assert all(set(json.loads(line)) == {"check", "state", "detail", "remedy"} for line in lines)
+
+
+def add_schedule(root: Path, *, tick_error: str | None = None) -> None:
+    settings = load_settings(root, environ={})
+    ensure_schema(settings)
+    columns = "name, id, workflow, declared, cron, timezone, catch_up, overlap, inputs, due_at, created_at, updated_at"
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
+        connection.execute(
+            f"INSERT INTO kurt_schedules ({columns})"
+            " VALUES ('daily', 's', 'w.yaml', 1, '@daily', 'UTC', 0, 'skip', '{}', 1, 1, 1)"
+        )
+        if tick_error is not None:
+            connection.execute(
+                "INSERT INTO kurt_schedule_ticks (schedule_id, at, kind, state, is_open, error, changed_at)"
+                " VALUES ('s', 1795000000000, 'regular', 'failed', 0, ?, 1)",
+                (json.dumps({"message": tick_error}),),
+            )
+
+
+def test_schedules_that_nobody_serves_and_those_that_fail(root: Path) -> None:
+    assert checks(root)["schedules"]["detail"] == "none"
+    add_schedule(root, tick_error="w.yaml has 1 error")
+    found = checks(root)["schedules"]
+    assert (found["state"], found["remedy"]) == ("warn", "kurt worker start")
+    assert found["detail"] == "1 schedule, and no live worker starts what is due"
+    with open_lease(load_settings(root, environ={}), "worker", {"queues": ["default"]}):
+        served = checks(root)["schedules"]
+    assert served["detail"] == "'daily' could not be started for 2026-11-18T11:06:40Z: w.yaml has 1 error"
+    assert served["remedy"] == "kurt schedules ticks 'daily'"

@@ -63,6 +63,7 @@ def collect(
     values = _kept_values(settings, everything=cache, dry_run=dry_run)
     if not dry_run:
         _remove(settings, runs, logs)
+        _forget_ticks(settings, keep_seconds)
     return Collected(tuple(runs), tuple(logs), values, dry_run)
 
 
@@ -96,6 +97,18 @@ def _old_worker_logs(settings: Settings, keep_seconds: float) -> list[str]:
         for path in settings.logs_dir.glob(_WORKER_LOGS)
         if path.name not in live and path.stat().st_mtime < before
     )
+
+
+def _forget_ticks(settings: Settings, keep_seconds: float) -> None:
+    """What became of times of schedules that are over for so long."""
+    from kurt.app.schedules.listing import stored  # noqa: PLC0415 - it loads a driver
+
+    if not stored(settings):
+        return
+    from kurt.app.schedules.managing import opened  # noqa: PLC0415 - loads SQLAlchemy
+
+    with opened(settings) as store:
+        store.forget_ticks(int((time.time() - keep_seconds) * 1000))
 
 
 def _remove(settings: Settings, runs: list[str], logs: list[str]) -> None:
