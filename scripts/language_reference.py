@@ -58,7 +58,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "BudgetSpec": ("Budget", "The keys of `budget`: what calls of models may cost."),
     "ScheduleSpec": (
         "Schedule",
-        "The keys of `schedule`, of which there may be a list.",
+        "The keys of `schedule`, of which there may be a list. See [Schedules](schedules.md).",
     ),
     "DebounceSpec": ("Debounce", "The keys of `debounce`, for runs in the background."),
     "NotifySpec": (
@@ -92,6 +92,10 @@ _WORDS = {
     "array": "list",
     "null": "null",
 }
+
+
+_NO_BOUND = 1e9
+"""Numbers from here on are limits of a database, not of the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,9 +390,11 @@ def _entry(language: Language, section: Section, key: str, field: Mapping[str, A
     if key in section.required:
         facts.append("required")
     elif described.get("default") not in (None, [], {}, ""):
-        facts.append(f"default `{json.dumps(described['default'], ensure_ascii=False)}`")
-    shown = "" if use is None else f"\n```yaml\n{use.lines}\n```\n\nFrom [{use.file}](examples/{use.file}).\n"
-    return f"\n### `{key}` {_of(section)}\n\n{text}\n\n*{'; '.join(facts)}*\n{shown}"
+        default = described["default"]
+        shown = default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+        facts.append(f"default `{shown}`")
+    lines = "" if use is None else f"\n```yaml\n{use.lines}\n```\n\nFrom [{use.file}](examples/{use.file}).\n"
+    return f"\n### `{key}` {_of(section)}\n\n{text}\n\n*{'; '.join(facts)}*\n{lines}"
 
 
 def _of(section: Section) -> str:
@@ -450,11 +456,13 @@ def _plural(word: str) -> str:
 def _bounds(schema: Mapping[str, Any]) -> list[str]:
     """Limits of a number."""
     words = [("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum", "at most")]
-    return [
-        f"{word} {schema[key]:g}"
-        for key, word in words
-        if key in schema and isinstance(schema.get("type"), str)
-    ]
+    for branch in (schema, *schema.get("anyOf", ())):
+        found = [
+            f"{word} {branch[key]:g}" for key, word in words if key in branch and branch[key] < _NO_BOUND
+        ]
+        if found and isinstance(branch.get("type"), str):
+            return found
+    return []
 
 
 def _anchor(heading: str) -> str:

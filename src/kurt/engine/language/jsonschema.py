@@ -83,7 +83,9 @@ def _silent(model: JsonObject) -> JsonObject:
     """A model without its description, which editors show of every field that takes it, and not what the field means."""
     silent = {key: item for key, item in model.items() if key != "description"}
     if "anyOf" in silent:
-        silent["anyOf"] = [_silent(branch) if "properties" in branch else branch for branch in silent["anyOf"]]
+        silent["anyOf"] = [
+            _silent(branch) if "properties" in branch else branch for branch in silent["anyOf"]
+        ]
     return silent
 
 

@@ -23,6 +23,9 @@ TIME_LIMIT = 10.0
 WAITS = (1.0, 3.0)
 """Seconds before the second and the third attempt."""
 
+_TEMPORARY = (StepError, ConnectionError, TimeoutError)
+"""What may go better a little later; a `StepError` says so itself."""
+
 
 async def deliver(
     wanted: Wanted,
@@ -49,16 +52,16 @@ async def deliver(
         raise StepError(f"there is no notifier {wanted.type!r}", type="NotifierNotFound")
     fields = _fields(wanted, info, {**names, "notice": notice.to_json()})
     masker = Masker(context.secrets)
-    for wait in (*WAITS, None):
+    for wait in WAITS:
         try:
             return await _once(info, fields, notice, context)
-        except Exception as error:
-            if wait is None or not _passes(error):
+        except _TEMPORARY as error:
+            if not _passes(error):
                 raise
             context.log("WARN", f"{wanted.type}: {masker.mask(str(error))}; next attempt in {wait:g} s")
-            await asyncio.sleep(wait)
-            context = replace(context, attempt=context.attempt + 1)
-    raise AssertionError("the last attempt returns or raises")
+        await asyncio.sleep(wait)
+        context = replace(context, attempt=context.attempt + 1)
+    return await _once(info, fields, notice, context)
 
 
 def _fields(wanted: Wanted, info: NotifierInfo, names: Mapping[str, Any]) -> Any:
@@ -88,6 +91,6 @@ async def _once(info: NotifierInfo, fields: Any, notice: Notice, context: StepCo
 
 def _passes(error: Exception) -> bool:
     """Whether it may go better a little later."""
-    if isinstance(error, StepError) and "retry" in error.details:
-        return bool(error.details["retry"])
-    return isinstance(error, ConnectionError | TimeoutError | StepTimeoutError)
+    return not isinstance(error, StepError) or bool(
+        error.details.get("retry", isinstance(error, StepTimeoutError))
+    )
