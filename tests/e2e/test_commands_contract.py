@@ -14,7 +14,7 @@ __all__ = ["language"]
 
 RUN = {
     "run_id", "name", "status", "outputs", "error", "created_at", "started_at", "completed_at", "scheduled_for",
-    "summary", "waiting_for", "workflow", "kind", "file", "queue", "priority", "executor_id", "parent_id",
+    "summary", "waiting_for", "waits", "workflow", "kind", "file", "queue", "priority", "executor_id", "parent_id",
     "forked_from", "app_version", "user_id", "workspace_id", "mocked",
 }  # fmt: skip
 STEP = {

@@ -178,7 +178,7 @@ def _going_on(settings: Settings, run_id: str) -> Generator[None]:
         yield
     except LeftWaitingError as left:
         if left.is_timed:
-            from kurt.app.steering import go_on  # noqa: PLC0415 - seldom
+            from kurt.app.steering import go_on  # noqa: PLC0415 - most runs end by themselves
 
             with open_reader(settings) as reader:
                 run = reader.get(run_id)
