@@ -227,27 +227,6 @@ def _schedules(settings: Settings) -> Check:
     )
 
 
-def _schedules(settings: Settings) -> Check:
-    """Schedules that nobody serves, and those whose last time could not be started."""
-    from kurt.app.schedules.listing import described  # noqa: PLC0415 - it loads a driver
-
-    found = described(settings)
-    awake = [one for one in found if one["status"] == "active"]
-    if awake and not awake[0]["served"]:
-        number = f"{len(awake)} schedule{'' if len(awake) == 1 else 's'}"
-        return Check(
-            "schedules", WARN, f"{number}, and no live worker starts what is due", "kurt worker start"
-        )
-    for one in awake:
-        if one["last"] is not None and one["last"]["error"] is not None:
-            said = one["last"]["error"]["message"]
-            detail = f"{one['name']!r} could not be started for {one['last']['at']}: {said}"
-            return Check("schedules", WARN, detail, f"kurt schedules ticks {one['name']!r}")
-    return Check(
-        "schedules", OK, f"{len(awake)} active, {len(found) - len(awake)} paused" if found else "none"
-    )
-
-
 def _secrets(settings: Settings) -> Check:
     """Secrets that workflow files name and nobody has set."""
     missing: dict[str, list[str]] = {}
