@@ -317,3 +317,11 @@ def test_a_class_without_a_file_of_signatures(tmp_path: Path) -> None:
     (found,) = told(tmp_path, signature="AnalyzeQuestions")
     assert found.message == "there is no signatures.py with the class 'AnalyzeQuestions'"
     assert "signatures.py at the project's root" in found.hint
+
+
+def test_a_file_of_signatures_that_is_no_python_matters_once_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "signatures.py").write_text("class (")
+    assert told(tmp_path) == []
+    for signature in ("question -> answer: Cluster", "Cluster"):
+        (found,) = told(tmp_path, signature=signature)
+        assert "signatures.py is not Python" in found.message

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kurt.engine.kinds import Finding
+from kurt.engine.signatures.annotations import Own
 from kurt.engine.signatures.modules import ADDED, ENDS, PARTS, read_program
 from kurt.engine.signatures.shapes import ARROW, Shape, ShapeError, shape_of_mapping, shape_of_text
 from kurt.engine.signatures.sources import (
@@ -109,6 +110,8 @@ def _of_mapping(signature: Mapping[str, Any], root: Path) -> _Known | None:
         shape = shape_of_mapping(sides[0], sides[1], None, own, names)
     except ShapeError as error:
         raise _WrongError(str(error), error.hint, ("signature", *error.part.split("."))) from None
+    except SourceError as error:
+        raise _WrongError(str(error), error.hint) from None
     return _of_shape(shape)
 
 
@@ -125,7 +128,7 @@ def _of_line(text: str, root: Path) -> _Known:
     own, names = _own_types(root)
     try:
         return _of_shape(shape_of_text(text, own, names))
-    except ShapeError as error:
+    except (ShapeError, SourceError) as error:
         raise _WrongError(str(error), error.hint) from None
 
 
@@ -133,15 +136,19 @@ def _of_shape(shape: Shape) -> _Known:
     return _Known(shape.inputs, shape.outputs, "the signature")
 
 
-def _own_types(root: Path) -> tuple[Any, Sequence[str]]:
-    """Stands for the classes of `signatures.py`, and their names."""
+def _own_types(root: Path) -> tuple[Own, Sequence[str]]:
+    """Stands for the classes of `signatures.py`, and their names; a file that is no Python matters once a type needs it."""
+    file = file_of_module(root, SIGNATURES)
+    fault: SourceError | None = None
+    source: ModuleSource | None = None
     try:
-        file = file_of_module(root, SIGNATURES)
         source = read_module(file) if file is not None else None
     except SourceError as error:
-        raise _WrongError(str(error), error.hint) from None
+        fault = error
 
     def own(name: str) -> Any:
+        if fault is not None:
+            raise fault
         if source is None or not source.knows(name):
             raise KeyError(name)
         return Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -110,17 +111,16 @@ class Asking:
                     hint=f"write `class {name}(dspy.Signature):`",
                 )
             return found
-        known = own_types(root)
-        names = [name for name, value in known.items() if isinstance(value, type)]
+        own: Callable[[str], Any] = lambda name: own_types(root)[name]  # noqa: E731 - imported if a type needs it
         try:
             if isinstance(given, str):
-                shape = shape_of_text(given, known.__getitem__, names)
+                shape = shape_of_text(given, own)
             else:
                 inputs, outputs = (
                     {name: item or "str" for name, item in side.items()}
                     for side in (given.inputs, given.outputs)
                 )
-                shape = shape_of_mapping(inputs, outputs, given.prompt, known.__getitem__, names)
+                shape = shape_of_mapping(inputs, outputs, given.prompt, own)
         except ShapeError as error:
             raise StepError(str(error), type="FieldError", hint=error.hint) from None
         return modules.signature_of(library, shape)
