@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from scripts.templates import template_pages
+
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
 
@@ -85,18 +87,18 @@ def schema_reference() -> str:
     return json.dumps(workflow_schema(kinds(None)), indent=2, ensure_ascii=False) + "\n"
 
 
-def test_schema_reference() -> str:
-    """The JSON Schema of test files."""
-    from kurt.engine.cases.jsonschema import case_schema
-
-    return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
 def language_reference() -> str:
     """Every key of a workflow file, with lines that use it."""
     from scripts import language_reference as language
 
     return language.page(language.load())
+
+
+def test_schema_reference() -> str:
+    """The JSON Schema of test files."""
+    from kurt.engine.cases.jsonschema import case_schema
+
+    return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -118,7 +120,7 @@ def main() -> int:
     stale: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
         os.chdir(nowhere)
-        pages = {path: make() for path, make in PAGES.items()}
+        pages = {path: make() for path, make in {**PAGES, **template_pages()}.items()}
         os.chdir(ROOT)
     for path, text in pages.items():
         file = ROOT / path

@@ -47,7 +47,7 @@ def test_a_copy_has_its_own_name_everywhere_and_no_faults(run: Command, project:
     result = run("workflows", "new", "my-own", "--template", template)
     added = files(project) - before
     assert sorted(result.stdout.split()[1::2]) == sorted(added)
-    assert "workflows/my-own.yaml" in added
+    assert {"workflows/my-own.yaml", "workflows/my-own.test.yaml"} <= added
     assert run.json("workflows", "validate", "workflows/my-own.yaml") == []
     for path in added:
         text = (project / path).read_text()

@@ -121,6 +121,10 @@ def _chosen(posts: Sequence[dict[str, Any]], request: web.Request) -> list[dict[
         return None
     found = [one for one in posts if names == {"all"} or one["subreddit"].lower() in names]
     if words[-1] == "search.json":
-        wanted = request.query["q"].lower()
-        found = [one for one in found if wanted in f"{one['title']} {one['selftext']}".lower()]
+        wanted = [word for word in request.query["q"].lower().split() if len(word) > 2]
+        found = [
+            one
+            for one in found
+            if any(word in f"{one['title']} {one['selftext']}".lower() for word in wanted)
+        ]
     return sorted(found, key=lambda one: -one["score"])

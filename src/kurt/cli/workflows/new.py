@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kurt.cli.command import command
-from kurt.cli.output import hint
+from kurt.cli.command import Outcome, command
+from kurt.cli.output import hint_line
 from kurt.cli.table import Column, Table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _complete_template(_ctx: click.Context, _param: click.Parameter, incomplete:
     help="Copy a shipped workflow; `kurt workflows templates` lists them.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be written.")
-def new_cmd(name: str | None, template: str | None, dry_run: bool) -> list[dict[str, Any]]:
+def new_cmd(name: str | None, template: str | None, dry_run: bool) -> Outcome:
     """Write a new workflow into the project.
 
     A Python module with its tests, for a NAME that ends in .yaml a workflow file, or a copy of a template with the
@@ -55,9 +55,10 @@ def new_cmd(name: str | None, template: str | None, dry_run: bool) -> list[dict[
     if word is None:
         raise UsageError("the workflow needs a name", hint="kurt workflows new NAME, or --template TEMPLATE")
     files = new_workflow(current_settings(), word, template=template, dry_run=dry_run)
-    if not dry_run:
-        hint(_next(word, files[0].path, template=template is not None, file=is_file(word)))
-    return [file.to_json() for file in files]
+    closing = (
+        [] if dry_run else [_next(word, files[0].path, template=template is not None, file=is_file(word))]
+    )
+    return Outcome([file.to_json() for file in files], closing=[hint_line(line) for line in closing])
 
 
 def _next(word: str, path: str, *, template: bool, file: bool) -> str:
@@ -80,9 +81,9 @@ def _templates_table(rows: list[dict[str, Any]]) -> Table:
     view=_templates_table,
     epilog="kurt workflows templates\nkurt workflows new monday --template weekly-digest",
 )
-def templates_cmd() -> list[dict[str, Any]]:
+def templates_cmd() -> Outcome:
     """List the shipped workflows that can be copied."""
     from kurt.app.scaffold.library import templates
 
-    hint("kurt workflows new NAME --template TEMPLATE")
-    return [template.to_json() for template in templates()]
+    closing = [hint_line("kurt workflows new NAME --template TEMPLATE")]
+    return Outcome([template.to_json() for template in templates()], closing=closing)
