@@ -145,8 +145,9 @@ def test_no_model_is_asked_and_the_run_says_so(
 def test_a_real_run_afterwards_knows_nothing_of_the_pretended_one(
     asking: Kurt, project: Path, server: ModelServer
 ) -> None:
-    asking("workflows", "run", "rate", "--input", "texts=[one]", "--mock-llm")
+    asking("workflows", "run", "rate", "--input", "texts=[one]", "--mock-llm", "--run-id", "pretended")
     assert not server.arrivals
+    assert "mocked: models; their results are made up" in asking("workflows", "logs", "pretended").stdout
     (project / "workflows" / "rate" / "workflow.py").write_text(
         MODULE.replace("raise RuntimeError", "return Rating(score=1, code='ABC-1', tags=[]) #").replace(
             ', budget=Budget(usd=0.000001, scope="workspace")', ""
@@ -162,6 +163,22 @@ def test_whoever_sets_the_variable_pretends_too(asking: Kurt, server: ModelServe
     done = asking.json("workflows", "run", "rating", env={"KURT_MOCK_LLM": "1"})
     assert done["mocked"] == ["models"]
     assert not server.arrivals
+
+
+def test_a_worker_that_was_started_with_the_variable_asks_for_real_runs(
+    asking: Kurt, server: ModelServer
+) -> None:
+    asking.spawn("worker", "start", env={"KURT_MOCK_LLM": "1"})
+    run = """
+name: real
+steps: [{name: embed, type: python, call: "calls:embed", args: {text: three}, output: size}]
+outputs: {size: "${size}"}
+"""
+    (asking.project / "real.yaml").write_text(run)
+    asking("workflows", "run", "real.yaml", "--background", "--run-id", "real")
+    done = asking.json("workflows", "wait", "real")
+    assert (done["status"], done["mocked"]) == ("succeeded", [])
+    assert len(server.arrivals) == 1
 
 
 SLOW = """

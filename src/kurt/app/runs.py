@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kurt.app.targets import Prepared, check_secrets
 from kurt.db.migrate import ensure_schema
 from kurt.errors import CredentialsError, NotFoundError, RunFailedError
-from kurt.runtime import names, spawn
+from kurt.runtime import mocked, names, spawn
 from kurt.runtime.logs import log_path, open_log
 from kurt.runtime.names import new_run_id
 from kurt.runtime.runs import Run, open_reader
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kurt.app.foreground_watch import Watch
     from kurt.config import Settings
     from kurt.runtime.enqueue import Placement
+    from kurt.runtime.logs import RunLog
 
 OVER = frozenset({"succeeded", "failed", "cancelled", "stuck"})
 """States in which a run does nothing more."""
@@ -156,7 +157,15 @@ def _enqueue(settings: Settings, prepared: Prepared, placement: Placement, run_i
             log.write(
                 "INFO", None, f"run {run_id} of {prepared.name!r} is put on the queue {placement.queue!r}"
             )
+            _tell_of_mocks(log, prepared)
         return enqueue(client, run, placement)
+
+
+def _tell_of_mocks(log: RunLog, prepared: Prepared) -> None:
+    """Note in the log of a Python workflow that it pretends; a declared one does it itself."""
+    marks = prepared.attributes.get(mocked.ATTRIBUTE)
+    if marks and prepared.workflow != names.RUN_WORKFLOW:
+        log.write("WARN", None, f"mocked: {' and '.join(marks)}; their results are made up")
 
 
 def run_here(
@@ -183,6 +192,9 @@ def run_here(
         if find(settings, run_id).status == "interrupted":
             foreground.resume(settings, run_id, watch=watch)
         return wait(settings, run_id)
+    if prepared.attributes.get(mocked.ATTRIBUTE):
+        with open_log(settings, own_id) as log:
+            _tell_of_mocks(log, prepared)
     foreground.execute(settings, prepared, own_id, placement, watch=watch)
     return find(settings, own_id)
 

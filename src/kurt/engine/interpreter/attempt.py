@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -268,9 +269,14 @@ def checked_values(
 
 
 def step_env(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> dict[str, str]:
-    """Variables for child processes: the file's, the secrets, those of the blocks around the step, and its own."""
-    pretended = {VARIABLE: "1"} if context.mocks.llm else {}
-    return {**context.outside.env, **context.env, **context.around.env, **own_env(step, frame), **pretended}
+    """Variables for child processes: the file's, the secrets, those of the blocks around the step, and its own.
+
+    Whether models are mocked is the run's affair, whatever the executor was started with.
+    """
+    mocked = (
+        {VARIABLE: "1" if context.mocks.llm else ""} if context.mocks.llm or VARIABLE in os.environ else {}
+    )
+    return {**context.outside.env, **context.env, **context.around.env, **own_env(step, frame), **mocked}
 
 
 def own_env(step: WorkflowStep, frame: Frame) -> dict[str, str]:
