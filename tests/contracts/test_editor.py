@@ -5,6 +5,7 @@ Asked is the language server of that extension, with the JSON Schema that `kurt 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,22 @@ PLACES = {
     "approval": "steps:\n  - approval:\n      |",
 }
 """Where the keys of a section are written, `|` being the cursor; kinds and notifiers stand for themselves."""
+
+DIARY = """
+from pydantic import Field
+from kurt.engine.kinds import Fields
+from kurt.engine.notifiers.base import Notifier
+
+class DiaryFields(Fields):
+    page: str = Field(description="Where it is written.")
+
+class Diary(Notifier):
+    type = "diary"
+    Model = DiaryFields
+
+    def send(self, fields, notice, context):
+        return fields.page
+"""
 
 _OUTSIDE = {
     "foreach": {"foreach", "steps", "collect"},
@@ -120,6 +137,30 @@ def test_nothing_is_underlined_in_what_is_right(editor: Editor, file: str) -> No
 def test_what_is_wrong_is_underlined(editor: Editor, text: str, words: str) -> None:
     editor.show("wrong.yaml", text + "\n")
     assert words in " ".join(editor.faults("wrong.yaml"))
+
+
+@pytest.mark.usefixtures("editor")
+def test_the_first_line_of_a_file_names_the_schema_of_its_project(project: Path) -> None:
+    """As `kurt init` writes it, and with the notifiers and kinds of the project once it is written again."""
+    from kurt.app import files
+    from kurt.config import load_settings
+
+    (project / "notifiers").mkdir()
+    (project / "notifiers" / "diary.py").write_text(DIARY)
+    line = "# yaml-language-server: $schema=../kurt-workflow.schema.json\n"
+    text = f"{line}stepz: 1\nsteps: [{{type: run, command: x}}]\nnotify:\n  - type: diary\n    \n"
+    program = language_server()
+    assert program is not None
+    with Editor(program, None, project / "workflows") as editor:
+        editor.show("new.yaml", text)
+        assert "stepz is not allowed" in " ".join(editor.faults("new.yaml"))
+        assert "page" not in editor.offers("new.yaml", 5, 4)
+    schema = files.schema(load_settings(project, environ={}))
+    (project / "kurt-workflow.schema.json").write_text(json.dumps(schema))
+    with Editor(program, None, project / "workflows") as editor:
+        editor.show("new.yaml", text)
+        assert "stepz is not allowed" in " ".join(editor.faults("new.yaml"))
+        assert editor.offers("new.yaml", 5, 4)["page"] == "Where it is written."
 
 
 def test_the_blocks_of_the_reference_are_those_of_the_language() -> None:

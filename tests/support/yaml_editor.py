@@ -28,11 +28,13 @@ class Editor:
 
     Args:
         program: the language server.
-        schema: the JSON Schema that it checks the files with.
+        schema: the JSON Schema that it checks the files with; None leaves it to their first lines.
+        folder: where the files are, which need not be there.
     """
 
-    def __init__(self, program: str, schema: Path) -> None:
+    def __init__(self, program: str, schema: Path | None, folder: Path = Path("/project/workflows")) -> None:
         self._program = program
+        self._folder = folder
         self._schema = schema
         self._number = 0
         self._versions: dict[str, int] = {}
@@ -64,7 +66,7 @@ class Editor:
 
     def show(self, name: str, text: str) -> None:
         """Open a file, or give it another text."""
-        uri = f"file:///project/workflows/{name}"
+        uri = (self._folder / name).as_uri()
         with self._checked:
             self._faults.pop(uri, None)
         version = self._versions[uri] = self._versions.get(uri, 0) + 1
@@ -78,7 +80,7 @@ class Editor:
 
     def faults(self, name: str) -> list[str]:
         """What the editor underlines in a file."""
-        uri = f"file:///project/workflows/{name}"
+        uri = (self._folder / name).as_uri()
         with self._checked:
             assert self._checked.wait_for(lambda: uri in self._faults, _ANSWER_LIMIT), (
                 f"{name} was not checked"
@@ -99,11 +101,11 @@ class Editor:
         return {item["label"]: _text(item.get("documentation", "")) for item in items}
 
     def _place(self, name: str, line: int, column: int) -> dict[str, Any]:
-        uri = f"file:///project/workflows/{name}"
+        uri = (self._folder / name).as_uri()
         return {"textDocument": {"uri": uri}, "position": {"line": line, "character": column}}
 
     def _settings(self) -> dict[str, Any]:
-        schemas = {self._schema.as_uri(): "*.yaml"}
+        schemas = {self._schema.as_uri(): "*.yaml"} if self._schema is not None else {}
         yaml = {"schemas": schemas, "hover": True, "completion": True, "validate": True}
         return {"yaml": {**yaml, "schemaStore": {"enable": False}}}
 
