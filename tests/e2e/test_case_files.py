@@ -339,3 +339,59 @@ def test_a_projects_own_tables_are_there(kurt: Kurt, project: Path) -> None:
     )
     result: Any = kurt("workflows", "test", "grow", "--format", "json", code=None).json()
     assert result["cases"][0]["differences"] == []
+
+
+MIX = """
+name: mix
+inputs: {mode: fast}
+steps:
+  - name: both
+    parallel:
+      - {name: one, workflow: ./inner.yaml}
+      - {name: two, type: run, command: "exit 3", on_error: {fallback: [{name: instead, type: script, code: "result = 5"}]}}
+      - {name: three, type: llm, items: [1, 2], prompt: "x ${item}"}
+  - {name: dag, type: script, code: "result = 1", needs: [both]}
+  - name: dag2
+    needs: [both]
+    switch:
+      on: mode
+      cases:
+        fast: [{name: quick, type: http, url: "https://example.com"}]
+  - {name: last, needs: [dag, dag2], type: http, url: "https://example.com/${steps.both.two}"}
+outputs: {both: "${steps.both}", q: "${steps.dag2}"}
+"""
+
+MIX_INNER = """
+steps: [{name: deep, foreach: {items: [1, 2], as: i}, steps: [{name: x, type: run, command: "exit 4"}, {name: y, type: script, inputs: {v: "${steps.x}"}, code: "result = v"}], output: all}]
+outputs: {all: "${all}"}
+"""
+
+MIX_TESTS = """
+cases:
+  - name: all
+    mocks: {steps: {both.one.deep.x: 1, "both.one.deep[1].x": 2, dag2.quick: q, last: l, both.three: [{answer: a}]}}
+    expect:
+      outputs: {both: {one: {all: [1, 2]}, two: 5, three: [{answer: a}]}, q: q}
+      steps: {both.two: failed, both.two.instead: {value: 5}, last: {given: {url: "https://example.com/5"}}, both.one.deep: {value: [1, 2]}, both: succeeded}
+      calls: 0
+  - name: whole blocks
+    inputs: {mode: slow}
+    mocks: {steps: {both: {one: 1, two: 2, three: 3}, dag: {error: no}, last: 1}}
+    expect: {error: "no", steps: {both.one: not run, dag2: succeeded, last: not run}}
+  - name: fails inside a block
+    mocks: {steps: {both.one: {error: {message: broken, type: Odd}}, both.two: 1, both.three: []}}
+    expect: {error: {type: Odd, step: both.one, message: broken}}
+"""
+
+
+def test_mocks_lead_into_blocks_branches_and_other_files(kurt: Kurt, project: Path) -> None:
+    write(project, "workflows/mix.yaml", MIX)
+    write(project, "workflows/inner.yaml", MIX_INNER)
+    write(project, "workflows/mix.test.yaml", MIX_TESTS)
+    result = kurt("workflows", "test", "mix", "--format", "json", code=None).json()
+    assert {case["case"]: case["differences"] for case in result["cases"]} == {
+        "all": [],
+        "whole blocks": [],
+        "fails inside a block": [],
+    }
+    assert result["steps_not_run"] == {"workflows/mix.test.yaml": []}

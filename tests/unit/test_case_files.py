@@ -98,6 +98,14 @@ def test_what_is_no_test_file(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in fault.message for fault in faults(tmp_path, text)), faults(tmp_path, text)
 
 
+def test_a_rule_for_a_model_names_a_step_that_may_ask(tmp_path: Path) -> None:
+    written(tmp_path, "steps: [{name: ask, type: llm, prompt: x}]", "asking.yaml")
+    text = "workflow: asking.yaml\nmocks: {models: [{step: aks, answer: 1}, {step: ask, answer: 1}]}\ncases: [{name: a}]"
+    (fault,) = faults(tmp_path, text)
+    assert (fault.line, fault.column, fault.hint) == (2, 25, "did you mean `ask`?")
+    load(tmp_path, "mocks: {models: [{step: of_a_python_workflow, answer: 1}]}\ncases: [{name: a}]")
+
+
 def test_faults_of_the_workflow_come_with_those_of_its_tests(tmp_path: Path) -> None:
     written(tmp_path, "steps: [{name: a, type: scrip}]", "broken.yaml")
     found = faults(tmp_path, "workflow: broken.yaml\ncases: [{nam: a}]")
@@ -197,6 +205,11 @@ STEP = {"state": "succeeded", "value": None, "error": None, "attempts": 1, "mock
         ),
         ({"calls": 2}, {"calls": {"ask": 1}}, ["calls: expected 2 calls of models, got 1 (ask: 1)"]),
         ({"calls": {"ask": 1}}, {"calls": {"ask[1]": 1}}, []),
+        (
+            {"calls": {"aks": 1}},
+            {"calls": {"ask": 2}},
+            ["calls.aks: expected 1 calls of models, got 0 (ask: 2)"],
+        ),
         (
             {"that": ["len(outputs.a) == 2 and outputs.b"]},
             {"outputs": {"a": [1]}},

@@ -16,7 +16,7 @@ from kurt.runtime import names
 if TYPE_CHECKING:
     from kurt.types import JsonObject
 
-ATTRIBUTE = "mocked"
+ATTRIBUTE = names.MOCKED_ATTRIBUTE
 MODELS = "models"
 STEPS = "steps"
 

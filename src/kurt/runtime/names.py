@@ -67,6 +67,9 @@ STREAM_KEYS = (PROGRESS_STREAM, LOGS_STREAM)
 ATTRIBUTES_KEY = "kurt"
 """The key of a run's attributes under which Kurt keeps its own."""
 
+MOCKED_ATTRIBUTE = "mocked"
+"""The one of them that marks a run which only pretends."""
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 

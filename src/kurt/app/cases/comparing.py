@@ -224,19 +224,14 @@ def _calls(expected: int | Mapping[str, int] | None, result: Result) -> Iterator
 
     if expected is None:
         return
-    if isinstance(expected, int):
-        made = sum(result.calls.values())
-        if made != expected:
-            by_step = ", ".join(f"{step}: {count}" for step, count in result.calls.items())
-            message = f"expected {expected} calls of models, got {made}" + (
-                f" ({by_step})" if by_step else ""
-            )
-            yield Difference("calls", message, expected, made)
-        return
-    for step, count in expected.items():
-        made = sum(number for path, number in result.calls.items() if is_step(step, path))
+    told = ", ".join(f"{step}: {count}" for step, count in result.calls.items())
+    by_step = f" ({told})" if told else ""
+    wanted: Mapping[str | None, int] = {None: expected} if isinstance(expected, int) else {**expected}
+    for step, count in wanted.items():
+        made = sum(number for path, number in result.calls.items() if step is None or is_step(step, path))
         if made != count:
-            yield Difference(f"calls.{step}", f"expected {count} calls of models, got {made}", count, made)
+            at = "calls" if step is None else f"calls.{step}"
+            yield Difference(at, f"expected {count} calls of models, got {made}{by_step}", count, made)
 
 
 def _that(conditions: Sequence[str], result: Result) -> Iterator[Difference]:

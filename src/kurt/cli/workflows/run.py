@@ -108,6 +108,7 @@ _AS_CHILD = {
     "background": "remove it: the step waits for the run; a run of its own starts by a step of type `run`",
     "dry_run": "write true or false: what the step does must be known before it runs",
     "no_cache": "write --no-cache where the whole run is started",
+    "mock_llm": "remove it: a child pretends where its run does",
     "inputs_file": "read the file in a step before, and give its values with `input`",
     "run_id": "remove it: the id follows from that of the run and from the step",
     "timeout": "write `timeout:` beside the step's `args`",
@@ -164,7 +165,6 @@ def _file_or_name(target: str) -> str:
 @click.option(
     "--mock-llm",
     is_flag=True,
-    envvar="KURT_MOCK_LLM",
     help="Call no model: make up answers that fit their schemas. The run is marked as mocked.",
 )
 @click.option(
@@ -205,12 +205,13 @@ def run_cmd(
 def _run(settings: Settings, request: _Request) -> Any:
     from kurt.app.inputs import read_inputs_file
     from kurt.app.targets import prepare
+    from kurt.runtime.mocked import asked_by_environment
 
     _check_options(request)
     given = read_inputs_file(request.inputs_file) if request.inputs_file else {}
     if request.dry_run:
         return _plan(settings, request, given)
-    mock = {"llm": True} if request.mock_llm else None
+    mock = {"llm": True} if request.mock_llm or asked_by_environment() else None
     prepared = prepare(settings, request.target, texts=request.inputs, given=given, mock=mock)
     if request.no_cache:
         prepared = prepared.without_cache()

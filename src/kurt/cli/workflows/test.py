@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import complete_workflow_file
-from kurt.cli.output import print_result
+from kurt.cli.output import colours, paint, print_result
 from kurt.cli.session import TABLE, current, current_mode
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ class _Teller:
             return
         heading = [] if result.file == self._file else [result.file]
         self._file = result.file
-        print_result([*heading, *case_lines(result)])
+        first, *others = case_lines(result)
+        style = "red" if result.status == "failed" else "green"
+        print_result([*heading, paint(first, style, on=colours(sys.stdout)), *others])
 
 
 def _not_run(jobs: list[Job], results: list[CaseResult]) -> dict[str, list[str]]:

@@ -30,6 +30,9 @@ MARK = ".test"
 SCOPE = ("outputs", "steps", "inputs", "status", "error", "calls")
 """Names that the expressions of `that` may use."""
 
+_ASKING_BY_CODE = frozenset({"workflow", "cli", "python", "script", "run"})
+"""Kinds of steps in which steps of other names may ask models: Python workflows, other files, functions."""
+
 _KEY = re.compile(r"\[[^\]]*\]")
 
 
@@ -172,6 +175,7 @@ class _Names:
         self._report = report
         self._definition = definition
         self._steps = steps
+        self._is_known = not any(step.type in _ASKING_BY_CODE for step in definition.walk())
 
     def check(self, value: JsonObject) -> None:
         """Note every name that leads nowhere."""
@@ -201,6 +205,21 @@ class _Names:
 
     def _mocks(self, mocks: Json, place: DataPath) -> None:
         self._paths(_mapping(mocks).get("steps"), (*place, "steps"))
+        rules = _mapping(mocks).get("models")
+        for index, rule in enumerate(rules if isinstance(rules, list) else []):
+            step = _mapping(rule).get("step")
+            if isinstance(step, str) and not self._may_ask(step):
+                self._report.add(
+                    (*place, "models", index, "step"),
+                    f"the workflow has no step `{step}`",
+                    _meant(step, self._steps),
+                )
+
+    def _may_ask(self, step: str) -> bool:
+        """Whether there may be a step of that name or path: those of Python workflows are not known here."""
+        return not self._is_known or any(
+            without_keys(step) in (path, path.rpartition(".")[2]) for path in self._steps
+        )
 
     def _paths(self, named: Json, place: DataPath) -> None:
         for path in _mapping(named):

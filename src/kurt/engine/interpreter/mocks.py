@@ -124,8 +124,11 @@ def facts(context: WorkflowContext, step: WorkflowStep, frame: Frame) -> JsonObj
         found = None
     else:
         info = context.kinds.get(step.type)
-        verbatim = info.kind.verbatim if info is not None else frozenset[str]()
+        as_written = info.kind.verbatim if info is not None else frozenset[str]()
+        if info is not None and step.is_flow:
+            as_written |= info.kind.row_fields
         found = {
-            key: value if key in verbatim else resolve(value, frame.names) for key, value in step.spec.items()
+            key: value if key in as_written else resolve(value, frame.names)
+            for key, value in step.spec.items()
         }
     return {"mocked": True, "given": serializer.round_trip(context.masker.mask_value(found))}
