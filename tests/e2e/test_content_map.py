@@ -189,7 +189,9 @@ class TestOptionsForSites:
         ([], "nothing to search was given"),
         (["https://example.com", "--folder", "."], "URL and --folder exclude each other"),
         (["--folder", "nothing"], "does not exist"),
-        (["--folder", ".", "--method", "crawl"], "discovery_method 'crawl' does not go with folder"),
+        (["--folder", ".", "--method", "crawl"], "--method says nothing here: it is for sites"),
+        (["--folder", ".", "--max-depth", "2"], "--max-depth says nothing here"),
+        (["https://example.com", "--full"], "--full says nothing here"),
         (["https://example.com", "--max-pages", "0"], "--max-pages"),
         (["https://example.com", "--include", "re:("], "the pattern 're:(' cannot be read"),
     ],
@@ -202,7 +204,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 
 
 def test_what_is_no_address_starts_no_run(kurt: Kurt) -> None:
-    refused = kurt("content", "map", "docs.example.com", code=1)
+    refused = kurt("content", "map", "docs.example.com", code=2)
     assert "'docs.example.com' is not a web address" in refused.stderr
     assert "https://" in refused.stderr
     assert kurt.json("workflows", "list") == []

@@ -79,9 +79,27 @@ def test_ids_may_be_arguments_or_a_list(fetch: Fetch) -> None:
     }
 
 
-def test_unknown_ids_are_told(fetch: Fetch) -> None:
-    result = fetch("no-such-id", code=1)
-    assert result["rows"][0]["error"] == "there is no such document"
+def test_arguments_may_be_beginnings_of_ids_and_addresses(fetch: Fetch) -> None:
+    assert fetch.statuses(fetch.ids()["green"][:10], f"{fetch.site.url}/black") == {
+        "green": "fetched",
+        "black": "fetched",
+    }
+
+
+@pytest.mark.parametrize("names", [["no-such-id"], ["--file", "no-such-file.md"]])
+def test_what_is_not_there_is_told(fetch: Fetch, names: list[str]) -> None:
+    before = len(fetch.ids())
+    result = fetch(*names, code=3)
+    assert "there is no" in result["rows"][0]["error"]
+    assert len(fetch.ids()) == before
+    assert fetch(*names, fetch.ids()["green"])["success_count"] == 1  # what is there is fetched all the same
+
+
+def test_a_file_has_one_address(fetch: Fetch, tmp_project: Path) -> None:
+    (tmp_project / "notes").mkdir()
+    (tmp_project / "tea.md").write_text("# Tea\n\nIs green.\n")
+    result = fetch("--file", "notes/../tea.md", "--file", "file:./tea.md", "--files", "tea.md")
+    assert [row["uri"] for row in result["rows"]] == ["file:tea.md"]
 
 
 def test_urls(fetch: Fetch) -> None:
@@ -213,6 +231,11 @@ def test_people_see_a_line_a_document(fetch: Fetch, cli_runner: CliRunner) -> No
         ["--engine", "nonsense"],
         ["--include", "re:("],
         ["--delay", "-1"],
+        ["--url", "tea.example"],
+        ["--urls", "https://tea.example/,ftp://tea.example/"],
+        ["--file", "/etc/passwd"],
+        ["--files", "a.md,../b.md"],
+        ["file://host/a.md"],
     ],
 )
 def test_wrong_options_are_refused(fetch: Fetch, cli_runner: CliRunner, args: list[str]) -> None:

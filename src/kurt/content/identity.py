@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -86,7 +87,7 @@ def file_uri(path: str | Path, root: str | Path) -> str:
         root: the project's folder, an absolute path.
     """
     base = Path(root)
-    absolute = base / path
+    absolute = Path(os.path.normpath(base / path))  # one file has one address, whatever way leads to it
     try:
         shown = absolute.relative_to(base).as_posix()
     except ValueError:

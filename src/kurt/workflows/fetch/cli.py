@@ -10,7 +10,7 @@ import click
 from kurt.cli.command import Outcome, command
 from kurt.cli.options import add_background_options
 from kurt.cli.session import current
-from kurt.errors import CredentialsError
+from kurt.errors import CredentialsError, KurtError, NotFoundError, UsageError
 
 _ENGINES = ("auto", "http", "playwright", "firecrawl", "tavily", "jina", "file", "cms")
 _STATES = ("discovered", "fetched", "error", "gone")
@@ -28,7 +28,7 @@ _SAME = (
 def _named_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Documents by their names."""
     options = [
-        click.argument("documents", nargs=-1, metavar="[ID]..."),
+        click.argument("documents", nargs=-1, metavar="[ID|URL]..."),
         click.option("--ids", metavar="ID,ID", help="Documents by their ids, commas between."),
         click.option(
             "--url", multiple=True, metavar="URL", help="A web page, known or not; may be repeated."
@@ -105,7 +105,8 @@ def _config(params: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {name: params[name] for name in _SAME}
     given = {name: value for name, value in given.items() if value is not None}
     given |= {
-        "ids": _names(params["documents"], params["ids"]),
+        "documents": list(params["documents"]) or None,
+        "ids": _names((), params["ids"]),
         "urls": _names(params["url"], params["urls"]),
         "files": _names(params["file"], params["files"]),
         "include_patterns": list(params["include"]),
@@ -139,6 +140,8 @@ def _starts(params: dict[str, Any]) -> Any:
 def _view(result: Any) -> list[str]:
     """What came of it, for people."""
     if "rows" not in result:
+        if result.get("status") != "queued":  # it has failed, which is said as an error
+            return []
         run_id = result.get("run_id") or result["workflow_id"]
         return [f"Workflow started: {run_id}", f"Follow: kurt workflows follow {run_id}"]
     lines = [_line(row) for row in result["rows"][:_SHOWN]]
@@ -152,12 +155,44 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _summary(result: Mapping[str, Any]) -> str:
+    documents = "document" if result["total"] == 1 else "documents"
     if result["dry_run"]:
-        return f"{result['total']:,} documents would be fetched (--dry-run)"
+        return f"{result['total']:,} {documents} would be fetched (--dry-run)"
     counted = (("unchanged_count", "unchanged"), ("skipped_count", "skipped"), ("gone_count", "gone"))
     parts = [f"{result['success_count']:,} fetched", f"{result['error_count']:,} errors"]
     parts += [f"{result[key]:,} {word}" for key, word in counted if result[key]]
-    return f"{result['total']:,} documents: {', '.join(parts)}"
+    return f"{result['total']:,} {documents}: {', '.join(parts)}"
+
+
+def _then(result: Mapping[str, Any]) -> list[str]:
+    """What can be done where nothing was meant."""
+    if result["total"]:
+        return []
+    return [
+        "no document is meant; those whose text is here are asked for again by --refetch: kurt content list"
+    ]
+
+
+def _check_addresses(inputs: Mapping[str, Any]) -> None:
+    """Refuse addresses that can be none before anything is started.
+
+    Raises:
+        UsageError: one is no web address, or no file of the project.
+    """
+    from kurt.content.identity import canonical_url, file_path, file_uri  # noqa: PLC0415 - as below
+
+    root = str(current().settings().root)
+    try:
+        for text in inputs["urls"] or ():
+            canonical_url(text)
+        for text in inputs["files"] or ():
+            uri = file_uri(file_path(text, root) if text.startswith("file:") else text, root)
+            if uri.startswith("file:///"):
+                raise UsageError(
+                    f"{text!r} is not in the project", hint="map its folder: kurt content map --folder PATH"
+                )
+    except KurtError as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
 
 def _ended(result: Any) -> Any:
@@ -167,8 +202,10 @@ def _ended(result: Any) -> Any:
     failed = result["error_count"] + result["gone_count"]
     if not failed or failed < result["total"]:
         return result
-    keyless = any(row["code"] == CredentialsError.code for row in result["rows"])
-    return Outcome(result, exit_code=CredentialsError.exit_code if keyless else 1)
+    codes = {row["code"] for row in result["rows"]}
+    if CredentialsError.code in codes:
+        return Outcome(result, exit_code=CredentialsError.exit_code)
+    return Outcome(result, exit_code=NotFoundError.exit_code if codes == {NotFoundError.code} else 1)
 
 
 @command(
@@ -195,8 +232,11 @@ def fetch_cmd(background: bool, priority: int | None, **params: Any) -> Any:
         return run_fetch(config=inputs, **options)
 
     inputs = checked(FetchConfig, with_settings(_config(params), current().settings()))
+    _check_addresses(inputs)
     secrets = _secrets(inputs["engine"])
-    result = run_content("fetch", run, inputs, background=background, priority=priority, secrets=secrets)
+    result = run_content(
+        "fetch", run, inputs, background=background, priority=priority, then=_then, secrets=secrets
+    )
     if isinstance(result, Outcome):
         if result.error is None and isinstance(ended := _ended(result.value), Outcome):
             return Outcome(ended.value, exit_code=ended.exit_code, closing=result.closing)

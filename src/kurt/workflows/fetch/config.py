@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kurt.content.patterns import split_patterns
+from kurt.content.patterns import Patterns, split_patterns
 
 if TYPE_CHECKING:
     from kurt.config import Settings
@@ -119,6 +119,11 @@ class FetchConfig(BaseModel):
     )
     embedding_batch_size: int = Field(default=100, ge=1, description="Texts in one call for vectors")
     dry_run: bool = Field(default=False, description="Only tell which documents would be fetched")
+
+    @model_validator(mode="after")
+    def _check_patterns(self) -> Self:
+        Patterns(self.include_patterns, self.exclude_patterns)  # refuses what it cannot read
+        return self
 
     @model_validator(mode="after")
     def _gather(self) -> Self:

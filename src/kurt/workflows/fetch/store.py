@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from kurt.content import documents
-from kurt.content.identity import FILE, URL, canonical_url, document_id, file_uri, source_type_of
+from kurt.content.identity import FILE, canonical_url, document_id, file_path, file_uri, source_type_of
 from kurt.content.patterns import Patterns
 from kurt.content.rows import DISCOVERED, ERROR, FETCHED, Fetched, Filter, Found
 from kurt.content.search import Text, index, missing_vectors, store_vectors
 from kurt.content.tables import DOCUMENTS, groups, insert_into, ours, storable
 from kurt.db.models import utc_now
 from kurt.db.tenant import current_tenant
-from kurt.errors import KurtError
+from kurt.errors import AmbiguousIdError, KurtError, NotFoundError
 
 from .config import FetchConfig
 from .engines import Brought, Target
@@ -94,16 +94,13 @@ def choose(connection: sa.Connection, config: FetchConfig, root: str, *, note: b
         note: make documents of unknown addresses; a dry run does not.
     """
     named, unknown = _named(config, root)
-    uris = [uri for uri in named if source_type_of(uri) in {URL, FILE}]
+    ids, none = _identified(connection, config.ids or ())
+    uris, lost = _on_disk(connection, named, root)
+    unknown += none + lost
     if note:
         documents.upsert_found(connection, [Found(uri, source_type_of(uri)) for uri in uris])
-    rows = documents.select_places(connection, _filter(config, uris))
-    known = {row.id for row in rows} | {row.uri for row in rows}
-    unknown += [
-        {"uri": name, "error": "there is no such document", "code": "not_found"}
-        for name in config.ids or ()
-        if name not in known and not _narrowed(config)
-    ]
+    rows = documents.select_places(connection, _filter(config, ids, uris))
+    known = {row.uri for row in rows}
     whose = current_tenant().workspace_id
     fresh = (
         {}
@@ -116,6 +113,39 @@ def choose(connection: sa.Connection, config: FetchConfig, root: str, *, note: b
     return Chosen(in_turns(places.items())[: config.limit], skipped, unknown, fresh)
 
 
+def _identified(connection: sa.Connection, names: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
+    """Ids of what was named by an id or its beginning, and what is none."""
+    whole = documents.select_places(connection, Filter(ids=tuple(names))) if names else []
+    known = {place.id for place in whole}
+    found: list[str] = []
+    unknown: list[dict[str, str]] = []
+    for name in names:
+        try:
+            found.append(name if name in known else documents.find_document(connection, name).id)
+        except KurtError as error:
+            remedy = "see `kurt content list`; a page is named by its address, a file by --file"
+            hint = error.hint if isinstance(error, AmbiguousIdError) else remedy
+            unknown.append({"uri": name, "error": f"{error.message} ({hint})", "code": error.code})
+    return found, unknown
+
+
+def _on_disk(
+    connection: sa.Connection, uris: Sequence[str], root: str
+) -> tuple[list[str], list[dict[str, str]]]:
+    """Addresses without those of files that are neither there nor known, and these."""
+    missing = [uri for uri in uris if source_type_of(uri) == FILE and not file_path(uri, root).exists()]
+    known = {
+        place.uri
+        for place in (documents.select_places(connection, Filter(uris=tuple(missing))) if missing else ())
+    }
+    none = [uri for uri in missing if uri not in known]
+    said = "there is no such file (paths begin in the project's folder)"
+    return (
+        [uri for uri in uris if uri not in none],
+        [{"uri": uri, "error": said, "code": NotFoundError.code} for uri in none],
+    )
+
+
 def _named(config: FetchConfig, root: str) -> tuple[list[str], list[dict[str, str]]]:
     """Canonical addresses of what was named by its address, and what cannot be one."""
     uris: list[str] = []
@@ -126,7 +156,11 @@ def _named(config: FetchConfig, root: str) -> tuple[list[str], list[dict[str, st
         except KurtError as error:
             unknown.append({"uri": text, "error": error.message, "code": error.code})
     for text in config.files or ():
-        uri = text if text.startswith("file:") else file_uri(text, root)
+        try:
+            uri = file_uri(file_path(text, root) if text.startswith("file:") else text, root)
+        except KurtError as error:
+            unknown.append({"uri": text, "error": error.message, "code": error.code})
+            continue
         if uri.startswith("file:///"):
             why = "the file is not in the project: map its folder first, by `kurt content map --folder`"
             unknown.append({"uri": text, "error": why, "code": "outside"})
@@ -147,14 +181,14 @@ def _narrowed(config: FetchConfig) -> bool:
     )
 
 
-def _filter(config: FetchConfig, uris: Sequence[str]) -> Filter:
+def _filter(config: FetchConfig, ids: Sequence[str], uris: Sequence[str]) -> Filter:
     states: tuple[str, ...] = tuple(config.with_status)
     if not states and not config.named:
         states = (DISCOVERED, ERROR, FETCHED) if config.refetch or config.full else (DISCOVERED, ERROR)
     # Named ones that all are no addresses mean nothing, not everything.
-    nothing = config.named and not config.ids and not uris
+    nothing = config.named and not ids and not uris
     return Filter(
-        ids=("",) if nothing else tuple(config.ids or ()),
+        ids=("",) if nothing else tuple(ids),
         uris=tuple(uris),
         states=states,
         source_types=(config.source_type,) if config.source_type else (),

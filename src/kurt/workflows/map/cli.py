@@ -11,6 +11,7 @@ import click
 from kurt.cli.command import command
 from kurt.cli.options import add_background_options
 from kurt.cli.session import current
+from kurt.errors import KurtError, UsageError
 
 from .config import WEB_METHODS
 
@@ -169,6 +170,7 @@ def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
 
     sources = {"URL": params["url"], "--folder": params["folder"], "--cms": params["cms"]}
     one_of(sources, "kurt content map https://docs.example.com, or --folder PATH, or --cms PLATFORM:INSTANCE")
+    _check_options(params)
     inputs = checked(MapConfig, with_settings(_config(params), current().settings()))
     if inputs["source_folder"] is not None:
         inputs["source_folder"] = str(Path(inputs["source_folder"]).absolute())
@@ -176,6 +178,38 @@ def map_cmd(background: bool, priority: int | None, **params: Any) -> Any:
     return run_content(
         "map", run_map, inputs, background=background, priority=priority, then=_then, secrets=secrets
     )
+
+
+_ONLY_SITES = {
+    "--method": "discovery_method",
+    "--sitemap-path": "sitemap_path",
+    "--max-depth": "max_depth",
+    "--allow-subdomains": "allow_subdomains",
+    "--allow-external": "allow_external",
+}
+
+
+def _check_options(params: Mapping[str, Any]) -> None:
+    """Refuse what would say nothing about the source that is searched.
+
+    Raises:
+        UsageError: naming the option, or an address that is none.
+    """
+    from kurt.content.identity import canonical_url  # noqa: PLC0415 - as above
+
+    if params["full_sync"] and params["cms"] is None:
+        raise UsageError("--full says nothing here: only a CMS is listed by its changes", hint="remove it")
+    if params["url"] is None:
+        for option, name in _ONLY_SITES.items():
+            if params[name]:
+                raise UsageError(
+                    f"{option} says nothing here: it is for sites", hint="remove it, or give a URL"
+                )
+        return
+    try:
+        canonical_url(params["url"])
+    except KurtError as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
 
 def _secrets(inputs: dict[str, Any]) -> tuple[str, ...]:
