@@ -10,6 +10,8 @@ from tests.support.command import Command
 from tests.support.language import Language, language
 from tests.support.waiting import wait_until
 
+__all__ = ["language"]
+
 ONE = """
     inputs: {title: Hello}
     steps:
@@ -210,3 +212,78 @@ def test_without_an_answer_in_time(language: Language, on_timeout: str, status: 
         answer = run.outputs["answer"]
         assert answer["timed_out"]
         assert {key: answer[key] for key in expected} == expected
+
+
+def test_a_fork_keeps_an_answer_or_asks_for_its_own(language: Language, here: Command) -> None:
+    run_id = language.start(ONE.replace("NAME", "forked"))
+    asked(language, run_id, "review")
+    # While it waits: the other run has a question of its own.
+    early = here.json("workflows", "fork", run_id, "--from", "review", "--background")["run_id"]
+    asked(language, early, "review")
+    language.client.approve(run_id, fields={"channel": "blog"}, by="ana")
+    assert language.client.wait(run_id, timeout=30).status == "succeeded"
+    assert language.client.get(early).status == "waiting"
+    language.client.approve(early, fields={"channel": "newsletter"}, by="bo")
+    assert language.client.result(early, timeout=30)["answer"]["channel"] == "newsletter"
+    assert language.marks("forked-draft") == 1
+    # After it: what comes behind the answer takes it over, the question itself is asked anew.
+    behind = here.json("workflows", "fork", run_id, "--from", "after", "--background")["run_id"]
+    assert language.client.result(behind, timeout=30)["answer"]["by"] == "ana"
+    anew = here.json("workflows", "fork", run_id, "--from", "review", "--background")["run_id"]
+    asked(language, anew, "review")
+    language.client.cancel(anew)
+    error = here("workflows", "approve", anew, "--input", "channel=blog", "--format", "json", code=1).error()
+    assert "over (cancelled)" in error["message"]
+
+
+def test_a_cancelled_run_goes_on_with_its_question(language: Language, here: Command) -> None:
+    run_id = language.start(ONE.replace("NAME", "again"))
+    (first,) = asked(language, run_id, "review")
+    language.client.cancel(run_id)
+    language.until(run_id, "cancelled")
+    assert language.client.get(run_id).waits == []
+    language.client.resume(run_id)
+    (second,) = asked(language, run_id, "review")
+    assert first["ask"] == second["ask"], "it is the same question"
+    language.client.approve(run_id, fields={"channel": "blog"})
+    assert language.client.wait(run_id, timeout=30).status == "succeeded"
+    assert (language.marks("again-draft"), language.marks("again-after")) == (1, 1)
+
+
+def test_an_approval_may_be_asked_several_times(language: Language) -> None:
+    run_id = language.start(
+        """
+        steps:
+          - {name: ask, approval: "Now?", retry: {max_attempts: 3, delay: 100ms, when: error.type == 'Rejected'}}
+        outputs: {by: "${steps.ask.by}"}
+        """
+    )
+    asks: set[str] = set()
+    for who in ("ana", "bo", "cem"):
+        wait_until(lambda: [one for one in language.client.get(run_id).waits if one["ask"] not in asks], 30)
+        (wait,) = language.client.get(run_id).waits
+        asks.add(wait["ask"])
+        assert wait["path"] == "ask"
+        (language.client.approve if who == "cem" else language.client.reject)(run_id, by=who)
+    assert language.client.result(run_id, timeout=30) == {"by": "cem"}
+
+
+def test_a_default_that_does_not_fit_fails_the_step(language: Language) -> None:
+    run = language.run(
+        """
+        steps:
+          - {name: draft, type: script, code: 'result = "a long title"'}
+          - {name: ask, approval: {message: "?", fields: {title: {type: string, max: 5, default: "${steps.draft}"}}}}
+        """
+    )
+    assert run.status == "failed"
+    assert run.error is not None
+    assert run.error["type"] == "FieldError"
+    assert "`title` must have at most 5 characters" in run.error["message"]
+
+
+def test_the_plan_and_the_graph_show_what_is_asked(language: Language, here: Command) -> None:
+    file = language.write(ONE.replace("NAME", "plan"))
+    shown = here("workflows", "run", file, "--dry-run").stdout
+    assert "review: approval: Publish ${steps.draft}?, asks for channel, title, urgent" in shown
+    assert "review<br/>approval: Publish" in here("workflows", "graph", file).stdout

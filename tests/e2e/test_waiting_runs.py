@@ -45,7 +45,8 @@ ASK = {
       - {name: ok, approval: "Go on?"}
       - {name: work, type: python, call: "effects:work", args: ["${run.id}", work, true]}
 """,
-    "timed": '  - {name: ask, approval: {message: "Go on?", timeout: 4s, on_timeout: approve}}',
+    "hour": '  - {name: ask, approval: {message: "Go on?", timeout: 1h}}',
+    "timed": '  - {name: ask, approval: {message: "Go on?", timeout: 8s, on_timeout: approve}}',
 }
 
 
@@ -154,13 +155,10 @@ def test_an_answer_counts_that_is_given_while_nobody_lives(
     assert durability.begun(project) == {"one": 1, "two": 1}
 
 
-@pytest.mark.parametrize("name", ["approval", "timed_long", "items"])
+@pytest.mark.parametrize("name", ["approval", "hour", "items"])
 def test_ctrl_c_leaves_a_run_waiting(
     kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil, name: str
 ) -> None:
-    (project / "workflows" / "timed_long.yaml").write_text(
-        ASKS.format(waits='  - {name: ask, approval: {message: "Go on?", timeout: 1h}}')
-    )
     run = spawn_kurt("workflows", "run", f"workflows/{name}.yaml", "--run-id", name)
     asked = ["ask[x].ok", "ask[y].ok"] if name == "items" else ["ask"]
     wait_until(lambda: paths(project, name) == asked or not run.running, 30)
@@ -172,7 +170,7 @@ def test_ctrl_c_leaves_a_run_waiting(
     assert f"hint: kurt workflows approve {name}" in run.stderr
     wait_until(lambda: run_of(kurt, name)["status"] == "waiting", 20)
     # Only where there is a time somebody must be there for it.
-    assert len(durability.live(project)) == (name == "timed_long")
+    assert len(durability.live(project)) == (name == "hour")
     for path in asked:
         kurt("workflows", "approve", name, "--step", path)
     if name == "items":
@@ -195,3 +193,21 @@ def test_ctrl_c_cancels_a_run_that_does_more_than_wait(
     wait_until(lambda: paths(project, "beside") == ["ask.ok"], 30)
     kurt("workflows", "approve", "beside")
     assert resumed.wait(30) == 0, resumed.stderr
+
+
+def test_a_question_stays_open_while_its_run_is_in_its_queue(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil
+) -> None:
+    worker = spawn_kurt("worker", "start")
+    durability.the_worker(project)
+    submit(kurt, "hour")
+    wait_until(lambda: paths(project, "hour") == ["ask"], 30)
+    worker.kill()
+    worker.wait()
+    # An executor that serves another queue hands back what has a time, and does not take it.
+    kurt("queues", "create", "other")
+    spawn_kurt("worker", "start", "--queues", "other")
+    wait_until(lambda: run_of(kurt, "hour")["status"] == "queued", 20)
+    assert "kurt workflows approve hour" in kurt("workflows", "status", "hour").stdout
+    kurt("workflows", "approve", "hour")
+    assert durability.outputs(kurt, "hour")["two"] == "fx:two"

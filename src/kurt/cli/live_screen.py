@@ -33,6 +33,7 @@ _SYMBOLS: Final = {
     "cancelled": ("■", "!", "yellow"),
     "cancelling": ("■", "!", "yellow"),
     "waiting": ("○", ".", "dim"),
+    "waits": ("◆", "?", "yellow"),
     "queued": ("○", ".", "yellow"),
     "not run": ("○", ".", "dim"),
 }

@@ -21,6 +21,7 @@ from kurt.errors import KurtError
 from kurt.runtime.logs import follow as follow_log
 from kurt.runtime.logs import log_path
 from kurt.runtime.runs import Run, RunReader, open_reader
+from kurt.runtime.wait_words import APPROVAL, command_of, kind_of, text_of
 
 if TYPE_CHECKING:
     from kurt.cli.live import LiveView
@@ -207,6 +208,7 @@ class _Follower:
         self._offset = 0
         self._shown: dict[str, str] = {}
         self._items = StoredItems(reader)
+        self._told: set[tuple[str, str]] = set()
 
     def run_until_over(self, run: Run, served: ServedCheck) -> Run:
         """Show the run until it is over; how it ended."""
@@ -221,6 +223,7 @@ class _Follower:
     def _show(self, run: Run) -> None:
         if not run.is_over:
             self._view.on_run(run.to_json())
+            self._show_waits(run)
         tracked = self._show_tracked(run)
         steps = self._reader.steps(run.id)
         self._items.read(
@@ -236,6 +239,16 @@ class _Follower:
             self._view.on_log(line)
         if run.is_over:  # its steps first: nothing comes behind the end
             self._view.on_run(run.to_json())
+
+    def _show_waits(self, run: Run) -> None:
+        """Show what the run waits for, each wait once."""
+        approvals = sum(kind_of(wait) == APPROVAL for wait in run.waits)
+        for wait in run.waits:
+            told = (str(wait.get("path")), str(wait.get("ask") or wait.get("until")))
+            if told not in self._told:
+                self._told.add(told)
+                command = command_of(wait, run.id, alone=approvals == 1)
+                self._view.on_wait(str(wait.get("path") or ""), text_of(wait), command)
 
     def _show_step(self, step: Step, *, is_over: bool) -> None:
         """Show a step in its new state; the end of a fan-out only when its last count has come, unless none comes."""

@@ -211,7 +211,7 @@ class _Copier:
         tables = self._database.tables
 
         def wanted(row: dict[str, Any]) -> bool:
-            return row["key"] not in names.EVENT_KEYS
+            return row["key"] not in names.EVENT_KEYS and not row["key"].startswith(names.ANSWER_PREFIX)
 
         self._rows(
             connection, tables.workflow_events_history, old, only=lambda row: wanted(row) and kept(row)

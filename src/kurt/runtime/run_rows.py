@@ -71,7 +71,8 @@ _WAITS = (
 )
 _TELLING = (  # what a run at work waits for, or how many rows failed in one that succeeded
     " LEFT JOIN @workflow_events e ON e.workflow_uuid = w.workflow_uuid"
-    f" AND e.key = CASE w.status WHEN 'PENDING' THEN 'waiting_for' WHEN 'SUCCESS' THEN '{names.FAILED_ROWS_EVENT}' END"
+    " AND e.key = CASE w.status WHEN 'PENDING' THEN 'waiting_for' WHEN 'ENQUEUED' THEN 'waiting_for'"
+    f" WHEN 'SUCCESS' THEN '{names.FAILED_ROWS_EVENT}' END"
 )
 _JOINS = f" LEFT JOIN @workflow_output o ON o.workflow_uuid = w.workflow_uuid{_TELLING}"
 
@@ -131,7 +132,9 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
     given = Row(*row)
     facts = _facts(given.attributes)
     event = decode(given.event, given.event_serialization)
-    waits = [shown(wait) for wait in waits_of(event)] if given.status == PENDING else []
+    # One that was handed back to its queue while it asked still asks: whoever takes it up finds the answer.
+    asks = given.status in (PENDING, "ENQUEUED")
+    waits = [shown(wait) for wait in waits_of(event)] if asks else []
     outputs, summary = _result(given)
     return Run(
         id=given.id,

@@ -377,8 +377,8 @@ def _rows_line(step: JsonObject) -> str:
 
 def _approval_line(spec: JsonObject) -> str:
     """What a person is asked, and what is to be given with the answer."""
-    fields = "".join(f" {name}" for name in spec.get("fields", {}))
-    return _shown(spec["message"]) + (f", asks for{fields}" if fields else "")
+    fields = ", ".join(spec.get("fields", {}))
+    return _shown(spec["message"]) + (f", asks for {fields}" if fields else "")
 
 
 def _shown(value: Json) -> str:
