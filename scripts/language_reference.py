@@ -58,12 +58,12 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "BudgetSpec": ("Budget", "The keys of `budget`: what calls of models may cost."),
     "ScheduleSpec": (
         "Schedule",
-        "The keys of `schedule`, of which there may be a list. See [Schedules](schedules.md).",
+        "The keys of `schedule`, of which there may be a list.",
     ),
     "DebounceSpec": ("Debounce", "The keys of `debounce`, for runs in the background."),
     "NotifySpec": (
         "Notifications",
-        "What each entry of `notify` has; its notifier adds keys of its own. See [Notifications](notify.md).",
+        "What each entry of `notify` has; its notifier adds keys of its own.",
     ),
     "dspy.SignatureMapping": ("The mapping of a `signature`", "In a `dspy` step."),
     "dspy.SignatureField": ("A field of a signature", "In the mapping of a `dspy` step's `signature`."),
@@ -79,6 +79,20 @@ BLOCKS: Mapping[str, str] = {
     "approval": "Waits for a person's answer. Its value is the answer: `approved`, `by`, `at` and the fields.",
 }
 """What each block does: blocks are part of the language and have no class with a docstring."""
+
+_MORE = {
+    "llm": "[Models](models.md)",
+    "embed": "[Models](models.md)",
+    "CacheSpec": "[Models](models.md)",
+    "BudgetSpec": "[Models](models.md)",
+    "dspy": "[Models by DSPy's signatures](dspy.md)",
+    "approval": "[Approvals](approve.md)",
+    "RetryPolicy": "[How to deal with what fails](retry.md)",
+    "ScheduleSpec": "[Schedules](schedules.md)",
+    "DebounceSpec": "[Schedules](schedules.md)",
+    "NotifySpec": "[Notifications](notify.md)",
+}
+"""Pages that say more on a section."""
 
 _INSIDE = {"switch": "SwitchSpec", "wait": "WaitSpec", "approval": "ApprovalSpec", "foreach": "ForeachSpec"}
 """The models whose keys stand in a block's own section."""
@@ -377,7 +391,8 @@ def page(language: Language) -> str:
     contents = [f"- [{section.title.replace('`', '')}](#{_anchor(section.title)})" for section in sections]
     parts = [HEAD, "\n".join(contents), "\n"]
     for section in sections:
-        parts.append(f"\n## {section.title}\n\n{section.intro}\n")
+        more = f" More in {_MORE[section.id]}." if section.id in _MORE else ""
+        parts.append(f"\n## {section.title}\n\n{section.intro}{more}\n")
         for key, field in section.fields.items():
             parts.append(_entry(language, section, key, field, uses.get((section.id, key))))
     return "".join(parts)
