@@ -9,6 +9,37 @@ from tests.support.cli import Kurt
 from tests.support.site import Page, page
 from tests.support.templates import DOCS, NEW, OTHERS, OURS, THEIRS, asking, copied, is_shown, site_of
 
+BRIEF = {
+    "title": "Check the signature of a webhook",
+    "meta_description": "How to check that a webhook comes from us, with code, and what to do when the key has been rotated.",
+    "outline": [
+        {
+            "heading": "What is signed",
+            "answers": "Which bytes the signature is made of, and by which key.",
+        },
+        {
+            "heading": "Check it",
+            "answers": "Code for three languages, with the comparison in constant time.",
+        },
+        {"heading": "While a key is rotated", "answers": "Why two signatures are sent for a day."},
+    ],
+    "questions": ["How do I know that a webhook is real?"],
+}
+ERRORS_BRIEF = {
+    "title": "Errors, and which to try again",
+    "meta_description": "All error codes with their causes, which requests may be sent again, and how long to wait before that.",
+    "outline": [
+        {
+            "heading": "The form of an error",
+            "answers": "Status, code and message, and which of them to rely on.",
+        },
+        {"heading": "All codes", "answers": "A table: code, cause, what to do."},
+        {"heading": "Trying again", "answers": "Which codes pass by themselves, and how long to wait."},
+    ],
+    "questions": ["May I send a request again after an error?"],
+    "links": [],
+}
+
 
 def gap_answers(theirs: str, ours: str) -> Canned:
     topics = {
@@ -43,37 +74,6 @@ def gap_answers(theirs: str, ours: str) -> Canned:
             "why": "-",
         },
     ]
-    brief = {
-        "title": "Check the signature of a webhook",
-        "meta_description": "How to check that a webhook comes from us, with code, and what to do when the key has been rotated.",
-        "outline": [
-            {
-                "heading": "What is signed",
-                "answers": "Which bytes the signature is made of, and by which key.",
-            },
-            {
-                "heading": "Check it",
-                "answers": "Code for three languages, with the comparison in constant time.",
-            },
-            {"heading": "While a key is rotated", "answers": "Why two signatures are sent for a day."},
-        ],
-        "questions": ["How do I know that a webhook is real?"],
-        "links": [f"{ours}/rotate.html", f"{theirs}/webhooks.html"],
-    }
-    other = {
-        "title": "Errors, and which to try again",
-        "meta_description": "All error codes with their causes, which requests may be sent again, and how long to wait before that.",
-        "outline": [
-            {
-                "heading": "The form of an error",
-                "answers": "Status, code and message, and which of them to rely on.",
-            },
-            {"heading": "All codes", "answers": "A table: code, cause, what to do."},
-            {"heading": "Trying again", "answers": "Which codes pass by themselves, and how long to wait."},
-        ],
-        "questions": ["May I send a request again after an error?"],
-        "links": [],
-    }
     return Canned(
         [
             *(
@@ -81,8 +81,11 @@ def gap_answers(theirs: str, ours: str) -> Canned:
                 for title, topic in topics.items()
             ),
             (("Which topics do readers find there",), {"gaps": gaps}),
-            (("Write a brief", "webhook signatures"), brief),
-            (("Write a brief", "error codes"), other),
+            (
+                ("Write a brief", "webhook signatures"),
+                {**BRIEF, "links": [f"{ours}/rotate.html", f"{theirs}/webhooks.html"]},
+            ),
+            (("Write a brief", "error codes"), ERRORS_BRIEF),
         ]
     )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurt.app.scaffold.library import QUICKSTART
 from kurt.errors import StorageError
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Texts of the files that a new project gets."""
+
+QUICKSTART = Path(__file__).parent / "scaffold" / "library" / "quickstart" / "workflows" / "quickstart.yaml"
+"""The workflow that every project has; it is a template, too."""
 
 SCHEMA_FILE = "kurt-workflow.schema.json"
 """The JSON Schema that editors check workflow files with."""

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 LIBRARY = Path(__file__).with_name("library")
 """The folder of the templates."""
 
-QUICKSTART = LIBRARY / "quickstart" / "workflows" / "quickstart.yaml"
-"""The workflow that every new project has."""
-
 _PYTHON = ".tmpl"  # so that Kurt's own tools do not take helpers of a project for their own
 _NEEDS = {
     "llm": "a model",
