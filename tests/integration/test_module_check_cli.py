@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,11 @@ def test_warnings_alone_are_a_success(run: Command) -> None:
 def test_the_module_is_not_imported(run: Command, project: Path) -> None:
     (project / "workflows" / "bad" / "steps.py").write_text("raise SystemExit('imported')\n")
     run("workflows", "check", "bad", code=2)
+
+
+@pytest.mark.parametrize("module", ["map", "fetch"])
+def test_the_modules_that_come_with_kurt_are_clean(run: Command, module: str) -> None:
+    assert json.loads(run("workflows", "check", module, "--format", "json").stdout) == []
 
 
 @pytest.mark.parametrize(

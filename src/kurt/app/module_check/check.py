@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import kurt
 from kurt.app.module_check.determinism import nondeterminism
 from kurt.app.module_check.findings import ERROR, Finding, ModuleError
 from kurt.app.module_check.index import build
@@ -38,6 +39,11 @@ class Target:
     name: str
     home: Path
     shown: Path
+
+
+_KURT: Final = Path(kurt.__file__).parent
+_KEPT_ELSEWHERE: Final = frozenset({"missing_tests", "missing_e2e_test", "missing_migration"})
+"""What modules that come with Kurt do not have in their folders: they share its tests and the one history of its tables."""
 
 
 def check(settings: Settings, word: str) -> tuple[list[Finding], ModuleError | None]:
@@ -75,6 +81,8 @@ def check_target(target: Target) -> list[Finding]:
     if target.home.is_dir():
         found += shape(build(sources), target.home, package=target.name, shown=target.shown)
         found += tables(sources, target.home, package=target.name, shown=target.shown)
+    if target.home.is_relative_to(_KURT):
+        found = [item for item in found if item.code not in _KEPT_ELSEWHERE]
     return sorted(set(found), key=lambda item: (item.file, item.line, item.column, item.code))
 
 

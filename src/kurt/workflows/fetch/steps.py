@@ -16,7 +16,7 @@ from .config import FetchConfig
 from .fetching import fetch_documents
 from .utils import PLANNED, SKIPPED, planned_row, unfetched_rows, unknown_rows
 
-__all__ = ["choose_documents", "fetch_documents", "plan_step", "rows_of"]
+__all__ = ["choose_documents", "fetch_documents", "plan_step", "rows_step"]
 
 
 @transaction(name="fetch_choose")
@@ -40,7 +40,8 @@ def plan_step(config_dict: dict[str, Any]) -> list[dict[str, Any]]:
     return [*sorted(rows, key=lambda row: row["uri"]), *unknown_rows(chosen.unknown)]
 
 
-def rows_of(statuses: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What is known of documents now, with how their fetches came out. No step: what it reads is stored already."""
+@DBOS.step(name="fetch_rows")
+def rows_step(statuses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What is known of documents now, with how their fetches came out; a run that is resumed says the same again."""
     with managed_session() as session:
         return store.result_rows(session.connection(), statuses)

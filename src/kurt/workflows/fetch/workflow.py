@@ -10,7 +10,7 @@ from kurt.config.current import current_settings
 from kurt.core import run_workflow, track_step
 
 from .config import FetchConfig, with_settings
-from .steps import choose_documents, fetch_documents, plan_step, rows_of
+from .steps import choose_documents, fetch_documents, plan_step, rows_step
 from .utils import SKIPPED, in_order, summary, unfetched_rows, unknown_rows
 
 
@@ -25,7 +25,7 @@ def fetch_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
         chosen = choose_documents(config.model_dump())
     found = fetch_documents(config, chosen["ids"], workflow_id) if chosen["ids"] else {}
     statuses = in_order(found, chosen["ids"])
-    rows = rows_of(statuses | unfetched_rows(chosen["skipped"], SKIPPED))
+    rows = rows_step(statuses | unfetched_rows(chosen["skipped"], SKIPPED))
     return summary([*rows, *unknown_rows(chosen["unknown"])], workflow_id=workflow_id, dry_run=False)
 
 
