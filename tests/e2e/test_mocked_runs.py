@@ -165,6 +165,20 @@ def test_whoever_sets_the_variable_pretends_too(asking: Kurt, server: ModelServe
     assert not server.arrivals
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_on_postgres_no_model_is_asked_either(asking: Kurt, url: str, server: ModelServer) -> None:
+    settings = asking.project / ".env"
+    settings.write_text(f"{settings.read_text()}DATABASE_URL={url}\n")
+    asking("workflows", "run", "rating", "--mock-llm", "--background", "--run-id", "pretended")
+    done = asking.json("workflows", "wait", "pretended")
+    assert (done["status"], done["mocked"]) == ("succeeded", ["models"])
+    assert done["outputs"] == {"rows": [ROW, ROW], "size": 512}
+    assert not server.arrivals
+    (run,) = asking.json("workflows", "list")
+    assert run["mocked"] == ["models"]
+
+
 def test_a_worker_that_was_started_with_the_variable_asks_for_real_runs(
     asking: Kurt, server: ModelServer
 ) -> None:

@@ -480,3 +480,12 @@ def test_the_closing_lines_say_what_was_lived_with_and_where_the_log_is() -> Non
     ]
     rows = closing_lines({"run_id": "01k", "status": "succeeded", "summary": {"rows": 9, "rows_failed": 3}})
     assert rows[0] == "run 01k succeeded (3 of 9 rows failed)"
+
+
+def test_a_run_that_pretends_says_so_in_its_title() -> None:
+    board = Board("pages")
+    assert (
+        board.run({"run_id": "x", "name": "pages", "mocked": ["models", "steps"]}).name
+        == "pages (mocked models and steps)"
+    )
+    assert board.run({"name": "pages", "mocked": []}).name == "pages"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kurt.cli.run_state import title_of
 from kurt.runtime.logs import RUN_LABEL, parse_line
 from kurt.runtime.terminal import plain
 
@@ -123,7 +124,7 @@ class Board:
         """What is known of the run; what is missing stays as it was.
 
         Args:
-            run: any of `run_id`, `name`, `status`, `started_at`, `completed_at`.
+            run: any of `run_id`, `name` with `mocked`, `status`, `started_at`, `completed_at`.
             steps: names of the steps that are expected, in order.
 
         Returns:
@@ -131,7 +132,8 @@ class Board:
         """
         with self._lock:
             self._run_id = str(run.get("run_id") or self._run_id)
-            self._name = str(run.get("name") or self._name)
+            if run.get("name"):
+                self._name = title_of(str(run["name"]), run.get("mocked") or ())
             self._status = str(run.get("status") or self._status)
             self._started = _moment(run.get("started_at")) or self._started
             ended = _moment(run.get("completed_at"))
