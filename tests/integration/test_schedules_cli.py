@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from kurt.app.client import Client
 from kurt.cli.complete import schedules as completed
 from kurt.config import load_settings
+from kurt.errors import ConflictError
+from kurt.runtime.schedule_types import iso
 from tests.support.cli import Kurt
 from tests.support.command import Command
 
@@ -240,3 +243,20 @@ def test_an_empty_list_says_how_to_make_one(here: Command) -> None:
     assert here("schedules", "ticks", "daily").stdout == "nothing was due yet\n"
     assert "no live worker, so nothing is started" in here("schedules", "list").stderr
     assert here("schedules", "delete", "daily").stdout == "deleted daily\n"
+
+
+def test_programs_have_the_same_operations(here: Command, project: Path) -> None:
+    schedules = Client(project).schedules
+    (made,) = schedules.register("daily", worker=False)
+    assert (made.name, made.declared) == ("daily", True)
+    own = schedules.create("own", "plain", "@daily", inputs={"n": 4}, timezone="Europe/Rome", worker=False)
+    assert (own.inputs, own.timezone) == ({"n": 4}, "Europe/Rome")
+    with pytest.raises(ConflictError, match="there is a schedule 'own'"):
+        schedules.create("own", "plain", "@daily", worker=False)
+    assert [one["name"] for one in schedules.list()] == ["daily", "own"]
+    assert schedules.pause("own").is_paused
+    assert not schedules.resume("own").is_paused
+    found = schedules.backfill("own", "2026-11-01", "2026-11-03", dry_run=True)
+    assert [iso(at) for at in found.asked] == [f"2026-{day}T23:00:00Z" for day in ("10-31", "11-01", "11-02")]
+    assert schedules.ticks("own") == []
+    assert [one.name for one in schedules.delete("daily", "own")] == ["daily", "own"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kurt.app import approvals, reading, runs, steering
 from kurt.app.approvals import Answer
@@ -14,6 +14,9 @@ from kurt.app.targets import prepare
 from kurt.config import Settings, load_settings
 from kurt.runtime.runs import Page, Run, Step
 from kurt.types import Json
+
+if TYPE_CHECKING:
+    from kurt.app.schedules.client import Schedules
 
 
 class Client:
@@ -31,6 +34,13 @@ class Client:
 
     def __init__(self, project: str | Path | None = None, *, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings(Path(project) if project is not None else None)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the project."""
+        from kurt.app.schedules.client import Schedules  # noqa: PLC0415 - few applications need them
+
+        return Schedules(self.settings)
 
     def submit(
         self,
