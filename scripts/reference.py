@@ -89,9 +89,9 @@ def schema_reference() -> str:
 
 def language_reference() -> str:
     """Every key of a workflow file, with lines that use it."""
-    from scripts import language_reference as language
+    from scripts import language_page, language_reference
 
-    return language.page(language.load())
+    return language_page.page(language_reference.load())
 
 
 def test_schema_reference() -> str:
