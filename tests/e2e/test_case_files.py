@@ -304,6 +304,26 @@ def test_who_waits_for_nothing_is_told(kurt: Kurt, project: Path) -> None:
     ]
 
 
+def test_a_process_that_dies_is_told_with_what_it_has_said(kurt: Kurt, project: Path) -> None:
+    write(
+        project,
+        "deadly.py",
+        "import os\n\n\ndef die():\n    print('last words', flush=True)\n    os._exit(3)\n",
+    )
+    write(
+        project,
+        "workflows/deadly.yaml",
+        "steps: [{name: die, type: python, call: 'deadly:die', isolate: false}]",
+    )
+    write(project, "workflows/deadly.test.yaml", "cases: [{name: a}, {name: b, mocks: {steps: {die: 1}}}]")
+    result = kurt("workflows", "test", "deadly", "--format", "json", code=1).json()
+    (difference,) = result["cases"][0]["differences"]
+    assert difference["message"].startswith(
+        "the process of the case ended with exit code 3 before it had a result"
+    )
+    assert result["cases"][1]["status"] == "passed"
+
+
 def test_ctrl_c_ends_all_cases(kurt: Kurt, project: Path, wait_until: Callable[..., object]) -> None:
     write(
         project,

@@ -103,6 +103,8 @@ def test_a_rule_for_a_model_names_a_step_that_may_ask(tmp_path: Path) -> None:
     text = "workflow: asking.yaml\nmocks: {models: [{step: aks, answer: 1}, {step: ask, answer: 1}]}\ncases: [{name: a}]"
     (fault,) = faults(tmp_path, text)
     assert (fault.line, fault.column, fault.hint) == (2, 25, "did you mean `ask`?")
+    (fault,) = faults(tmp_path, "mocks: {models: [{step: 'pages[a].read', answer: 1}]}\ncases: [{name: a}]")
+    assert fault.hint == "write `step: pages.read`, and a part of the prompt as `prompt`"
     load(tmp_path, "mocks: {models: [{step: of_a_python_workflow, answer: 1}]}\ncases: [{name: a}]")
 
 

@@ -175,6 +175,7 @@ class _Workshop:
             "output": state / _OUTPUT,
         }
         files["order"].write_text(json.dumps(order), encoding="utf-8")
+        files["result"].unlink(missing_ok=True)  # that of what the copy was made from
         code = self._processes.run(copy, files, _environment(copy, secrets), limit + _STARTING)
         if code is None:
             return {"status": "late"}
@@ -294,10 +295,13 @@ def _unfinished(job: Job, told: JsonObject, copy: Path) -> Difference:
         message = f"the run is not over after {job.case.timeout:g} s\nraise `timeout:` of the case, or mock the slow step"
         return Difference("status", message, job.case.expect.wanted_status, "running")
     output = (copy / ".kurt" / _OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
-    message = "\n".join(
-        [f"the process of the case ended ({told['exit_code']}) and has no result", *output[-_LOG_LINES:]]
-    )
+    message = "\n".join([_ended(told["exit_code"]), *output[-_LOG_LINES:]])
     return Difference("status", message, job.case.expect.wanted_status, "died")
+
+
+def _ended(code: int) -> str:
+    how = f"was killed by the signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the process of the case {how} before it had a result"
 
 
 def _log(copy: Path) -> list[str]:

@@ -208,18 +208,19 @@ class _Names:
         rules = _mapping(mocks).get("models")
         for index, rule in enumerate(rules if isinstance(rules, list) else []):
             step = _mapping(rule).get("step")
-            if isinstance(step, str) and not self._may_ask(step):
-                self._report.add(
-                    (*place, "models", index, "step"),
-                    f"the workflow has no step `{step}`",
-                    _meant(step, self._steps),
-                )
+            if isinstance(step, str):
+                self._rule(step, (*place, "models", index, "step"))
+
+    def _rule(self, step: str, place: DataPath) -> None:
+        if "[" in step:
+            hint = f"write `step: {without_keys(step)}`, and a part of the prompt as `prompt`"
+            self._report.add(place, "answers of models cannot be chosen by the key of an item", hint)
+        elif not self._may_ask(step):
+            self._report.add(place, f"the workflow has no step `{step}`", _meant(step, self._steps))
 
     def _may_ask(self, step: str) -> bool:
         """Whether there may be a step of that name or path: those of Python workflows are not known here."""
-        return not self._is_known or any(
-            without_keys(step) in (path, path.rpartition(".")[2]) for path in self._steps
-        )
+        return not self._is_known or any(step in (path, path.rpartition(".")[2]) for path in self._steps)
 
     def _paths(self, named: Json, place: DataPath) -> None:
         for path in _mapping(named):

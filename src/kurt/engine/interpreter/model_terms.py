@@ -109,7 +109,7 @@ def _completer(context: WorkflowContext, step: WorkflowStep) -> Completer | None
         return None
     from kurt.llm.mock import MockCompleter  # noqa: PLC0415 - as above
 
-    return MockCompleter(context.mocks.answers, step_name(context, step))
+    return MockCompleter(context.mocks.answers, context.mocks.below + step_name(context, step))
 
 
 def _budgets(context: WorkflowContext, step: WorkflowStep) -> list[Held]:
