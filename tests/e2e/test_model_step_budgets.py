@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kurt.testing.model_server import ModelServer
-from tests.support import rows
+from tests.support import models, rows
 from tests.support.cli import Kurt
 from tests.support.model_files import Asking
 
@@ -132,3 +132,19 @@ def test_the_budget_of_a_file_holds_in_the_files_that_it_runs(asking: Asking) ->
     failed = asking.run("--run-id", "r", code=1)
     assert "the budget of this run is spent" in failed.stderr
     assert len(asking.server.arrivals) == 2
+
+
+def test_the_budget_of_a_file_holds_in_the_python_workflows_that_it_runs(asking: Asking) -> None:
+    config = asking.project / "kurt.config"
+    lines = [line for line in config.read_text().splitlines() if not line.startswith("LLM.BASE_URL")]
+    config.write_text("\n".join(lines))
+    models.furnish(asking.kurt, asking.server.url, concurrency=1)
+    asking.write(
+        "name: flow\nbudget: {tokens: 60}\nsteps:\n"
+        "  - {name: asking, workflow: asking, inputs: {count: 30}}\n"
+        "  - {name: last, type: llm, prompt: x}\n"
+    )
+    failed = asking.run("--run-id", "r", code=1)
+    assert "the budget of this run is spent" in failed.stderr
+    assert 0 < len(asking.server.arrivals) < 30
+    assert 60 <= tokens(asking, "r") < 100

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from kurt.core.row_traces import RowTraces
-    from kurt.llm.budget import Ledger
+    from kurt.llm.budget import Ledger, Ledgers
     from kurt.types import JsonObject
 
 Retry = RetryPolicy | int | None
@@ -77,7 +77,7 @@ class Caller(Protocol):
         ledger: keeps the budget, if there is one.
     """
 
-    ledger: Ledger | None
+    ledger: Ledger | Ledgers | None
 
     async def __call__(self, index: int, prompt: str) -> Answer:
         """Get it.
@@ -114,7 +114,7 @@ class FunctionCaller:
         *,
         retry: Retry,
         traces: RowTraces,
-        ledger: Ledger | None,
+        ledger: Ledger | Ledgers | None,
     ) -> None:
         self._function = function
         self._schema = schema

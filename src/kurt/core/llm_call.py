@@ -162,7 +162,7 @@ class Call:
         Raises:
             RowLeftError: the step ends; this row is for a later execution.
         """
-        if self._step.budget is None or self._step.budget.on_spent == "fail":
+        if not error.partial:
             raise self._ended_by(error) from error
         self._no_more = error.message
         envelope = await self._skipped(index, error.message, LEFT_OUT)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from kurt.core.row_traces import RowTraces
-    from kurt.llm.budget import Ledger
+    from kurt.llm.budget import Ledger, Ledgers
     from kurt.llm.cache import ResponseCache
     from kurt.llm.limits import Limiter
     from kurt.llm.prices import PriceList
@@ -46,7 +46,7 @@ class ModelCaller:
     traces: RowTraces
     retry: Retry = None
     params: dict[str, Any] = field(default_factory=dict[str, Any])
-    ledger: Ledger | None = None
+    ledger: Ledger | Ledgers | None = None
     limiter: Limiter | None = None
     cache: ResponseCache | None = None
     prices: PriceList | None = None

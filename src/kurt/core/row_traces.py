@@ -137,6 +137,11 @@ class RowTraces:
         }
 
     @property
+    def run_id(self) -> str | None:
+        """The run, item or branch in which the calls are made, None outside of one."""
+        return None if self._batch is None else self._batch.run_id
+
+    @property
     def writer(self) -> TraceWriter | None:
         """Where traces go, None where there are none."""
         return self._writer

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kurt.core.llm_steps import LLMStep
     from kurt.core.row_traces import RowTraces
     from kurt.core.tracing import TraceWriter
-    from kurt.llm.budget import Books, Budget, Ledger
+    from kurt.llm.budget import Books, Budget, Ledger, Ledgers
     from kurt.llm.cache import ResponseCache
     from kurt.llm.limits import Limiter, RateLimit
     from kurt.llm.mock import MockCompleter
@@ -73,8 +73,11 @@ def _pretended(step: LLMStep, traces: RowTraces, pretender: MockCompleter) -> Ca
     )
 
 
-async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
-    """What the step may spend, by its own budget, else by that of the settings; with what has been spent before."""
+async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | Ledgers | None:
+    """What the step may spend, by its own budget, else by that of the settings; with what has been spent before.
+
+    The budgets of files that run the workflow hold as well.
+    """
     budget = step.budget
     if traces.writer is None:
         if budget is None:
@@ -83,11 +86,20 @@ async def _ledger(step: LLMStep, traces: RowTraces) -> Ledger | None:
 
         return Ledger(budget)
     from kurt.config.current import current_settings  # noqa: PLC0415 - who has traces has settings
-    from kurt.llm.budget import Budget  # noqa: PLC0415 - as above
+    from kurt.llm.budget import Budget, Ledgers  # noqa: PLC0415 - as above
+    from kurt.runtime.spending_limits import limits_of_run  # noqa: PLC0415 - as above
 
     settings = current_settings()
     budget = budget or Budget.from_settings(settings, module=step.module, step=step.name)
-    return None if budget is None else await ledger_of(budget, settings, traces.writer, traces.place)
+    run_id = traces.run_id
+    outer = [] if run_id is None else await asyncio.to_thread(limits_of_run, run_id)
+    if budget is None and not outer:
+        return None
+    held = [] if budget is None else [await ledger_of(budget, settings, traces.writer, traces.place)]
+    for stored in outer:
+        given = Budget(stored["usd"], stored["tokens"], "run", stored["on_spent"], stored["hint"])
+        held.append(await ledger_of(given, settings, traces.writer, traces.place, below=stored["below"]))
+    return Ledgers(held)
 
 
 async def ledger_of(

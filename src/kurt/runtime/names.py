@@ -73,6 +73,9 @@ MOCKED_ATTRIBUTE = "mocked"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+BUDGETS_ATTRIBUTE = "budgets"
+"""The one of them that says what files let a run spend which they have started."""
+
 def items_queue(queue: str) -> str:
     """The queue to which recovered children of this queue's runs go."""
     return queue if queue.endswith(ITEMS_SUFFIX) else queue + ITEMS_SUFFIX

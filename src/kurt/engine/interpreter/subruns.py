@@ -69,6 +69,8 @@ async def _start_registered(
     function = durable.workflow_function(call.target)
     arguments, keywords = bind_arguments(function, given, call.target)
     facts = _attributes(context, call.target, path, "python")
+    if budgets := file_budgets(context):
+        facts[names.BUDGETS_ATTRIBUTE] = budgets
     await durable.start_child(function, run_id, arguments, facts, keywords=keywords)
 
 
