@@ -145,8 +145,10 @@ def delete_documents(
         chosen = [documents.find_document(connection, name).id for name in names]
         meant = documents.select_documents(connection, _within(filters, chosen))
         paths = [] if dry_run else documents.delete_documents(connection, [document.id for document in meant])
-    for path in paths:  # only after the rows are gone for good
-        delete_document(settings.sources_dir, path)
+        # Before the rows are gone for good: a file that nobody knows would stay for ever, while a row whose file is
+        # missing is deleted by the next such command, or gets its text again by a fetch.
+        for path in paths:
+            delete_document(settings.sources_dir, path)
     rows = [{"id": document.id, "uri": document.uri, "title": document.title} for document in meant]
     return {"dry_run": dry_run, "deleted": 0 if dry_run else len(rows), "total": len(rows), "rows": rows}
 

@@ -104,7 +104,7 @@ class _Fetching:
             self._note(value["documents"])
         left = [identity for identity in ids if identity not in self._statuses]
         self._model = await asyncio.to_thread(_model) if self._config.embed else None
-        targets = await asyncio.to_thread(_targets, left, self._config.full)
+        targets = await asyncio.to_thread(self._targets, left)
         self._engines.check(target.uri for target in targets)
         queue = _Queue(targets, self._config.per_host)
         beside = asyncio.ensure_future(self._gathering.keep_storing())
@@ -121,6 +121,11 @@ class _Fetching:
             await self._engines.close()
             self._tracker.end_step(STEP, status="partial" if self._progress.error else "success")
         return self._statuses
+
+    def _targets(self, ids: Sequence[str]) -> list[Target]:
+        with managed_session() as session:
+            folder = self._settings.sources_dir
+            return store.targets(session.connection(), ids, folder, full=self._config.full)
 
     def _note(self, documents: Iterable[tuple[str, str]]) -> None:
         """Count what a group came to; once for all of it, since showing costs as much as counting."""
@@ -283,11 +288,6 @@ async def _all(workers: Sequence[asyncio.Task[None]], beside: asyncio.Task[None]
 def _plainly(write: Write) -> None:
     with managed_session() as session:
         write(session.connection())
-
-
-def _targets(ids: Sequence[str], full: bool) -> list[Target]:
-    with managed_session() as session:
-        return store.targets(session.connection(), ids, full=full)
 
 
 def _model() -> str | None:

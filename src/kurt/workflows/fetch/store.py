@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -221,12 +222,13 @@ def host_of(uri: str) -> str:
     return urlsplit(uri).netloc
 
 
-def targets(connection: sa.Connection, ids: Sequence[str], *, full: bool) -> list[Target]:
+def targets(connection: sa.Connection, ids: Sequence[str], folder: Path, *, full: bool) -> list[Target]:
     """What engines need to know of documents, in the order of their ids.
 
     Args:
         connection: any.
         ids: the documents.
+        folder: where texts are; one that somebody has removed there is not here.
         full: have all of them sent again, whatever version is here.
     """
     names = ("id", "uri", "etag", "last_modified", "content_hash", "content_path")
@@ -234,13 +236,14 @@ def targets(connection: sa.Connection, ids: Sequence[str], *, full: bool) -> lis
     for some in groups(ids):
         query = sa.select(*(DOCUMENTS.c[name] for name in names)).where(DOCUMENTS.c.id.in_(some), ours())
         for row in connection.execute(query):
-            here = row.content_path is not None and not full
+            here = row.content_path is not None and (folder / row.content_path).is_file()
+            versioned = here and not full
             found[row.id] = Target(
                 row.id,
                 row.uri,
-                etag=row.etag if here else None,
-                last_modified=row.last_modified if here else None,
-                content_hash=row.content_hash if row.content_path is not None else None,
+                etag=row.etag if versioned else None,
+                last_modified=row.last_modified if versioned else None,
+                content_hash=row.content_hash if here else None,
             )
     return [found[identity] for identity in ids if identity in found]
 
