@@ -180,6 +180,20 @@ def test_a_run_whose_time_is_over_is_told_as_a_failure(language: Language, site:
     assert (notice["status"], notice["error"]["type"]) == ("cancelled", "RunTimeout")
 
 
+def test_a_run_that_cannot_begin_is_told(kurt: Kurt, project: Path, site: Site) -> None:
+    """Its secret has gone between the request and the run, as it may before a schedule is due."""
+    (project / ".env").write_text("GONE=a-secret\n")
+    (project / "x.yaml").write_text(
+        "name: x\nsecrets: [GONE]\nsteps: [{name: a, type: emit, event: e, value: 1}]\n"
+        f'notify: [{{type: webhook, url: "{site.url}/hook", allow_private: true}}]\n'
+    )
+    kurt("workflows", "run", "x.yaml", "--run-id", "slow", "--background", "--in", "2s")
+    (project / ".env").write_text("")
+    wait_until(lambda: told(site), 30, what="the notice")
+    assert told(site)[0]["error"]["message"] == "the secret GONE is not set"
+    wait_until(lambda: states(kurt) == {"notify.webhook": "succeeded"}, 30, what="the step")
+
+
 def test_who_is_asked_for_an_approval_is_told_at_once(language: Language, site: Site) -> None:
     language.write(
         """

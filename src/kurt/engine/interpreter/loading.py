@@ -175,19 +175,23 @@ def of_root(context: WorkflowContext, payload: JsonObject) -> WorkflowContext:
     return root
 
 
-def _secrets(definition: WorkflowDefinition, settings: Settings) -> dict[str, str]:
-    """Values of the declared secrets.
+def require_secrets(context: WorkflowContext) -> None:
+    """See that all declared secrets are there; apart from making the context, so that its lack can be told.
 
     Raises:
         CredentialsError: one is missing.
     """
-    found = {name: settings.secret(name) for name in definition.secrets}
-    missing = [name for name, value in found.items() if value is None]
+    missing = [name for name in context.definition.secrets if context.settings.secret(name) is None]
     if missing:
         raise CredentialsError(
             f"the secret {missing[0]} is not set",
-            hint=f"add the line {missing[0]}=... to {settings.root / '.env'}",
+            hint=f"add the line {missing[0]}=... to {context.settings.root / '.env'}",
         )
+
+
+def _secrets(definition: WorkflowDefinition, settings: Settings) -> dict[str, str]:
+    """Values of the declared secrets, as far as they are there."""
+    found = {name: settings.secret(name) for name in definition.secrets}
     return {name: value for name, value in found.items() if value is not None}
 
 

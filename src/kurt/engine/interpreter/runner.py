@@ -65,6 +65,7 @@ async def _run(context: WorkflowContext, inputs: JsonObject) -> JsonObject:
     failure: Exception | None = None
     outputs: Json = None
     try:
+        loading.require_secrets(context)
         await run_steps(context, context.definition.steps, frame)
         outputs = resolve(context.definition.outputs, frame.names)
     except durable.Cancelled:
@@ -114,6 +115,7 @@ async def run_branch(payload: JsonObject) -> JsonObject:
     with announced(run_id), resting.execution(payload["root"], run_id):
         context = await loading.branch_context(payload, run_id, _INTERPRETER)
         try:
+            loading.require_secrets(context)
             frame = loading.frame_for(context, payload["scope"])
             if (kept := await branch.kept(payload)) is not None:
                 return kept
