@@ -10,13 +10,17 @@ from pydantic import ValidationError
 from kurt.engine.kinds import StepKind
 from kurt.engine.steps.cli import CliKind
 from kurt.engine.steps.dspy import DspyKind
+from kurt.engine.steps.embed import EmbedKind
 from kurt.engine.steps.emit import EmitKind
 from kurt.engine.steps.http import HttpKind, accepted
+from kurt.engine.steps.llm import LlmKind
 from kurt.engine.steps.python import PythonKind
 from kurt.engine.steps.run import RunKind
 from kurt.engine.steps.script import ScriptKind
 
-KINDS: list[type[StepKind]] = [CliKind, DspyKind, EmitKind, HttpKind, PythonKind, RunKind, ScriptKind]
+KINDS: list[type[StepKind]] = [
+    *(CliKind, DspyKind, EmbedKind, EmitKind, HttpKind, LlmKind, PythonKind, RunKind, ScriptKind)
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -36,6 +40,8 @@ def test_every_field_is_documented(kind: type[StepKind]) -> None:
 MINIMAL: dict[type[StepKind], dict[str, Any]] = {
     CliKind: {"command": "workflows read"},
     DspyKind: {"signature": "question -> answer"},
+    EmbedKind: {"text": "x"},
+    LlmKind: {"prompt": "x"},
     EmitKind: {"event": "x", "value": 1},
     HttpKind: {"url": "http://x"},
     PythonKind: {"call": "a:b"},

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kurt.engine.expressions.references import as_text
-from kurt.engine.kinds import StepSkippedError
+from kurt.engine.kinds import Finding, StepSkippedError
+from kurt.engine.signatures.sources import SourceError, file_of_module, read_module
+from kurt.engine.suggestions import did_you_mean
 from kurt.errors import StepError, UsageError
 from kurt.project_code import make_importable
 from kurt.types import Json, JsonObject
@@ -154,6 +158,32 @@ def class_fault(target: str) -> str | None:
         if TARGET.fullmatch(target)
         else f"`schema` is neither a JSON Schema nor module:Class: {target!r}"
     )
+
+
+def class_findings(target: str, root: Path) -> Iterator[Finding]:
+    """What is wrong with `module:Class`, as far as the project's files tell without being run."""
+    module, _, name = target.partition(":")
+    file = file_of_module(root, module)
+    if file is None:
+        if not _is_installed(module):
+            hint = f"write a file {module.replace('.', '/')}.py into the project, or install its package"
+            yield Finding(f"there is no module {module!r}", hint, ("schema",))
+        return
+    try:
+        known = read_module(file)
+    except SourceError as error:
+        yield Finding(str(error), error.hint, ("schema",))
+        return
+    if not known.knows(name):
+        near = did_you_mean(name, known.classes, f"write class {name}(BaseModel): ... into {file.name}")
+        yield Finding(f"{file.name} has no class {name!r}", near or "", ("schema",))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

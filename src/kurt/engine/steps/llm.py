@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kurt.engine import asking
-from kurt.engine.kinds import Fields, StepContext, StepKind
+from kurt.engine.kinds import Fields, Finding, StepContext, StepKind
 from kurt.llm.errors import ModelError
 from kurt.types import Json, JsonObject
 
@@ -103,6 +104,14 @@ class LlmKind(StepKind):
     def check(cls, spec: Mapping[str, Any]) -> list[str]:
         """Faults of `schema` and of what only rows have."""
         return [*_schema_faults(spec.get("schema")), *_row_faults(spec)]
+
+    @classmethod
+    def check_project(cls, spec: Mapping[str, Any], root: Path) -> list[Finding]:
+        """Whether the project has the class that `schema` names; its files are read, not run."""
+        schema = spec.get("schema")
+        if not isinstance(schema, str) or asking.class_fault(schema) is not None:
+            return []
+        return list(asking.class_findings(schema, root))
 
     def cache_inputs(self, fields: LlmFields, context: StepContext) -> Json:
         """The request; of a class of the project its schema as it is now."""
