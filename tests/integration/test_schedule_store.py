@@ -74,7 +74,7 @@ def test_the_next_time_and_the_ticks_before_it_are_stored_together_and_once(stor
     ticks = [tick(900, state=MISSED, is_open=False, count=3, reason="nobody"), tick(1000)]
     assert store.move_on(made, 2000, ticks)
     assert not store.move_on(made, 2000, [tick(1500)])  # another worker had read the same
-    assert [(one.at, one.state) for one in store.open_ticks()] == [(1000, "due")]
+    assert [(one.at, one.state) for one in store.open_ticks("id-daily")] == [(1000, "due")]
     assert [one.at for one in store.ticks_at(made.id, [900, 1500])] == [900]
     assert store.whose_time_has_come(1999) == []
 
@@ -85,23 +85,25 @@ def test_of_many_workers_one_moves_a_schedule_on_and_one_takes_a_tick(store: Sch
     with ThreadPoolExecutor(8) as pool:
         moved = list(pool.map(lambda _: store.move_on(made, 2000, [tick(1000)]), range(8)))
         assert moved.count(True) == 1
-        (due,) = store.open_ticks()
+        (due,) = store.open_ticks("id-daily")
         taken = list(pool.map(lambda number: store.claim(due, f"worker-{number}"), range(8)))
     assert taken.count(True) == 1
     owner = f"worker-{taken.index(True)}"
-    (mine,) = store.open_ticks()
+    (mine,) = store.open_ticks("id-daily")
     assert mine.owner == owner
     assert not store.settle(mine, "worker-x", state=STARTED, run_id="r")
     assert store.settle(mine, owner, state=STARTED, run_id="r")
-    assert [(one.state, one.run_id, one.owner) for one in store.open_ticks()] == [(STARTED, "r", None)]
+    assert [(one.state, one.run_id, one.owner) for one in store.open_ticks("id-daily")] == [
+        (STARTED, "r", None)
+    ]
 
 
 def test_a_tick_of_a_dead_worker_is_taken_over_once(store: ScheduleStore) -> None:
     store.add(schedule())
     store.add_ticks([tick(1000)])
-    (due,) = store.open_ticks()
+    (due,) = store.open_ticks("id-daily")
     assert store.claim(due, "dead")
-    (held,) = store.open_ticks()
+    (held,) = store.open_ticks("id-daily")
     assert not store.claim(due, "late")  # it has read the row before
     assert store.claim(held, "heir")
     assert not store.claim(held, "second heir")
@@ -140,9 +142,25 @@ def test_past_times_are_asked_for_where_there_is_no_run(store: ScheduleStore) ->
     )
     assert store.ask_again(made, [1, 2, 3, 4, 5]) == [2, 3, 5]
     assert store.ask_again(made, [1, 2, 3, 4, 5]) == []
-    found = {one.at: (one.kind, one.reason, one.error) for one in store.open_ticks()}
+    found = {one.at: (one.kind, one.reason, one.error) for one in store.open_ticks("id-daily")}
     again = (BACKFILL, None, None)
     assert found == {2: again, 3: again, 4: (REGULAR, None, None), 5: again}
+
+
+def test_of_many_past_times_only_the_first_is_looked_at(store: ScheduleStore) -> None:
+    made = schedule()
+    store.add(made)
+    store.ask_again(made, range(100, 200))
+    store.add_ticks([tick(300), tick(400), Tick(schedule_id="other", at=50, kind=BACKFILL)])
+    assert [(one.schedule_id, one.at) for one in store.to_serve()] == [
+        *(("id-daily", at) for at in (100, 300, 400)),
+        ("other", 50),
+    ]
+    assert store.waiting("id-daily") == 102
+    (first, *_) = store.to_serve("id-daily")
+    store.claim(first, "w")
+    store.settle(first, "w", state=STARTED, run_id="r")
+    assert [one.at for one in store.to_serve("id-daily")] == [100, 101, 300, 400]
 
 
 def test_there_is_work_while_a_schedule_is_awake_or_a_tick_is_due(store: ScheduleStore) -> None:
@@ -162,9 +180,9 @@ def test_a_schedule_goes_with_its_ticks_and_old_ones_are_forgotten(store: Schedu
     store.add_ticks([tick(1), tick(2, state=SKIPPED, is_open=False)])
     assert store.forget_ticks(1) == 0
     assert store.forget_ticks(2**60) == 1
-    assert [one.at for one in store.open_ticks()] == [1]
+    assert [one.at for one in store.open_ticks("id-daily")] == [1]
     store.remove(made)
-    assert store.open_ticks() == []
+    assert store.open_ticks("id-daily") == []
     assert store.all() == []
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from kurt.app.schedules.due import BATCH, decide, fallen_due
+from kurt.app.schedules.due import BATCH, decide, fallen_due, too_many
 from kurt.runtime.schedule_types import (
     BACKFILL,
     LATE,
     MISSED,
     REGULAR,
+    SKIPPED,
     STARTED,
     TRIGGER,
     Schedule,
@@ -137,6 +138,11 @@ def test_nothing_regular_begins_while_a_schedule_rests() -> None:
 
 
 def test_not_everything_can_wait() -> None:
-    waiting = [tick(minute) for minute in range(1000)]
-    found = decide(schedule(overlap="queue"), tick(2000), waiting)
-    assert (found.action, found.reason) == ("skip", "1000 earlier times wait already")
+    due = fallen_due(schedule("*/20 * * * * *"), NOW + timedelta(seconds=30))
+    full = too_many(due)
+    assert full.next_at == due.next_at
+    assert {(one.state, one.is_open, one.reason) for one in full.ticks} == {
+        (SKIPPED, False, "1000 earlier times wait already")
+    }
+    missed = fallen_due(schedule(due=NOW - timedelta(hours=9)), NOW)
+    assert too_many(missed).ticks[0] == missed.ticks[0]

@@ -161,15 +161,34 @@ class ScheduleStore:
         with self._engine.connect() as connection:
             return [tick for tick in map(_tick, connection.execute(query)) if tick.at in wanted]
 
-    def open_ticks(self, schedule_id: str | None = None) -> list[Tick]:
-        """The ticks that are due or whose run is not known to be over, in the order of their times."""
-        query = sa.select(_ticks).where(_ticks.c.is_open)
-        if schedule_id is not None:
-            query = query.where(_ticks.c.schedule_id == schedule_id)
+    def open_ticks(self, schedule_id: str) -> list[Tick]:
+        """The ticks of a schedule that are due or whose run is not known to be over, in the order of their times."""
+        return self._read(_ticks.c.is_open, _ticks.c.schedule_id == schedule_id)
+
+    def to_serve(self, schedule_id: str | None = None) -> list[Tick]:
+        """The same, of one schedule or all; of the past times that somebody asked for only the first that is due.
+
+        These may be thousands, and none begins before the one before it is over.
+        """
+        other = _ticks.alias("other")
+        asked = (other.c.is_open, other.c.kind == BACKFILL, other.c.state == DUE)
+        first = sa.select(sa.func.min(other.c.at)).where(other.c.schedule_id == _ticks.c.schedule_id, *asked)
+        wanted = sa.or_(
+            _ticks.c.kind != BACKFILL, _ticks.c.state == STARTED, _ticks.c.at == first.scalar_subquery()
+        )
+        mine = () if schedule_id is None else (_ticks.c.schedule_id == schedule_id,)
+        return self._read(_ticks.c.is_open, wanted, *mine)
+
+    def _read(self, *conditions: sa.ColumnElement[bool]) -> list[Tick]:
+        query = sa.select(_ticks).where(*conditions).order_by(_ticks.c.schedule_id, _ticks.c.at)
         with self._engine.connect() as connection:
-            return [
-                _tick(row) for row in connection.execute(query.order_by(_ticks.c.schedule_id, _ticks.c.at))
-            ]
+            return [_tick(row) for row in connection.execute(query)]
+
+    def waiting(self, schedule_id: str) -> int:
+        """How many ticks of a schedule are due and have no run yet."""
+        due = (_ticks.c.is_open, _ticks.c.schedule_id == schedule_id, _ticks.c.state == DUE)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(_ticks).where(*due)).scalar_one()
 
     def close_ended(self) -> None:
         """Note which runs are over."""

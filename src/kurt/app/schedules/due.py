@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -13,6 +13,7 @@ from kurt.runtime.schedule_types import (
     LATE,
     MISSED,
     REGULAR,
+    SKIPPED,
     STARTED,
     Schedule,
     Tick,
@@ -27,8 +28,10 @@ GRACE = timedelta(seconds=60)
 BATCH = 100
 """Ticks that are made at once; more follow with the next look."""
 
+MOST_WAITING = 1000
+"""Ticks of a schedule that wait for their turn at most."""
+
 _COUNTED = 1000
-_MOST_HELD = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,16 @@ def fallen_due(schedule: Schedule, now: datetime) -> Due:
         ticks.append(Tick(schedule_id=schedule.id, at=milliseconds(due), kind=kind))
         due = cron.after(due)
     return Due(tuple(ticks), milliseconds(due))
+
+
+def too_many(due: Due) -> Due:
+    """The same where so many earlier times wait that no more can."""
+    reason = f"{MOST_WAITING} earlier times wait already"
+    ticks = [
+        replace(tick, state=SKIPPED, is_open=False, reason=reason) if tick.state == DUE else tick
+        for tick in due.ticks
+    ]
+    return Due(tuple(ticks), due.next_at)
 
 
 def _missed(schedule: Schedule, cron: Cron, start: datetime, end: datetime) -> Tick:
@@ -115,9 +128,12 @@ def decide(schedule: Schedule, tick: Tick, others: Sequence[Tick]) -> Decision:
     reason = _in_the_way(running, earlier)
     if tick.kind == REGULAR and schedule.overlap == "skip":
         return Decision("skip", reason)
-    if len(earlier) >= _MOST_HELD and tick.kind == REGULAR:
-        return Decision("skip", f"{len(earlier)} earlier times wait already")
     return Decision("hold", reason)
+
+
+def waits_behind(schedule: Schedule, tick: Tick) -> bool:
+    """Whether a tick waits, where an earlier one of its kind does."""
+    return tick.kind != REGULAR or schedule.overlap == "queue"
 
 
 def _in_the_way(running: Sequence[Tick], earlier: Sequence[Tick]) -> str:

@@ -148,7 +148,7 @@ def tick_json(schedule: Schedule, tick: Tick, reader: RunReader | None = None) -
         "status": status,
         "run_id": tick.run_id,
         "count": tick.count if tick.state == MISSED else 1,
-        "reason": tick.reason,
+        "reason": tick.reason or ("earlier times come first" if tick.state == DUE else None),
         "error": tick.error,
     }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.app.runs import exists
-from kurt.app.schedules.due import Decision, decide, fallen_due
+from kurt.app.schedules.due import MOST_WAITING, Decision, decide, fallen_due, too_many, waits_behind
 from kurt.app.schedules.starting import start_tick
 from kurt.db.sessions import get_engine
 from kurt.errors import ConflictError, KurtError, StorageError
@@ -34,6 +34,12 @@ _log = logging.getLogger("kurt.schedules")
 
 LOOK_EVERY = 0.5
 """Seconds between two looks for what is due."""
+
+LOOK_SOON = 0.1
+"""The same just after a run was started behind which others wait: many runs are short."""
+
+_SHORT = 3.0
+"""Seconds for which a run is taken for a short one."""
 
 _FAULTS_KEPT = 5
 
@@ -57,6 +63,7 @@ class Ticker:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_forever, name="kurt-schedules", daemon=True)
         self._troubles: dict[str, str] = {}
+        self._short_until = 0.0
 
     def start(self) -> None:
         """Begin to look."""
@@ -80,7 +87,7 @@ class Ticker:
         return not workers or workers[0] == self._id
 
     def _look_forever(self) -> None:
-        while not self._stop.wait(LOOK_EVERY):
+        while not self._stop.wait(LOOK_SOON if time.monotonic() < self._short_until else LOOK_EVERY):
             try:
                 self.look()
             except (SQLAlchemyError, StorageError) as error:  # away for a while: told elsewhere, tried again
@@ -93,7 +100,7 @@ class Ticker:
         for schedule in self._store.whose_time_has_come(int(time.time() * 1000)):
             self._guarded(schedule, self._note_due)
         self._store.close_ended()
-        ticks = self._store.open_ticks()
+        ticks = self._store.to_serve()
         if not any(tick.state == DUE for tick in ticks):
             return
         schedules = {schedule.id: schedule for schedule in self._store.all()}
@@ -113,28 +120,48 @@ class Ticker:
                 _log.warning("the schedule %r cannot be served: %s", schedule.name, error)
 
     def _note_due(self, schedule: Schedule) -> None:
+        is_full = self._may_wait(schedule) and self._store.waiting(schedule.id) >= MOST_WAITING
+        if is_full and schedule.catch_up:
+            return  # these are noted when those that wait are done
         due = fallen_due(schedule, datetime.now(UTC))
+        due = too_many(due) if is_full else due
         if self._store.move_on(schedule, due.next_at, due.ticks):
             for tick in due.ticks:
                 if tick.state != DUE:
                     _log.warning("schedule %r: %s", schedule.name, tick.reason)
 
+    @staticmethod
+    def _may_wait(schedule: Schedule) -> bool:
+        return schedule.catch_up or schedule.overlap == "queue"
+
     def _serve(self, schedule: Schedule, ticks: Sequence[Tick]) -> None:
         """Go through the open ticks of a schedule in the order of time."""
         now = list(ticks)
+        held: set[bool] = set()
         for tick in ticks:
             if self._stop.is_set():
                 return
             if tick.state != DUE or tick not in now or not self._is_free(tick):
                 continue
+            if tick.is_backfill in held and waits_behind(schedule, tick):
+                continue
             decision = decide(schedule, tick, now)
             if decision.action == "hold" and tick.owner is None:
+                held.add(tick.is_backfill)
+                self._expect_end(now)
                 if tick.reason != decision.reason:
                     self._store.explain(tick, str(decision.reason))
                 continue
             if self._store.claim(tick, self._id):
                 self._carry_out(schedule, tick, decision)
-            now = self._store.open_ticks(schedule.id)
+            now = self._store.to_serve(schedule.id)
+
+    def _expect_end(self, ticks: Sequence[Tick]) -> None:
+        """Look again soon, if what is waited for began a moment ago."""
+        began = max((tick.changed_at for tick in ticks if tick.state == STARTED), default=0) / 1000
+        left = began + _SHORT - time.time()
+        if 0 < left <= _SHORT:
+            self._short_until = time.monotonic() + left
 
     def _is_free(self, tick: Tick) -> bool:
         """Whether nobody who lives is about to start it."""
