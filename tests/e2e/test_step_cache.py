@@ -174,3 +174,29 @@ def test_another_model_is_asked_and_a_worker_keeps_too(
     done = asking.kurt.json("workflows", "wait", run, "--timeout", "60s", limit=90)
     assert done["summary"] == {"cached": 1, "model_calls": 0}
     assert len(asking.server.arrivals) == 2
+
+
+ODD = r"""
+name: flow
+steps:
+  - {name: odd, type: script, code: 'result = {"text": "nul \\0 and \\ud800", "number": 1.5}', cache: true}
+  - {name: ask, type: llm, items: [a, b, c], prompt: "<${item}>", cache: 1h}
+outputs: {text: "${steps.odd.number}", rows: "${steps.ask}"}
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.usefixtures("url")
+def test_values_are_kept_on_postgres(asking: Asking) -> None:
+    first = asking.outputs(ODD, "--run-id", "first")
+    assert asking.outputs(ODD, "--run-id", "second") == first
+    assert len(asking.server.arrivals) == 3
+    assert asking.status("second")["summary"] == {"cached": 4, "model_calls": 0}
+    assert {path: step["status"] for path, step in asking.steps("second").items()} == {
+        "odd": "cached",
+        "ask": "cached",
+    }
+    assert "4 kept values" in asking.kurt("gc", "--cache").stdout
+    asking.outputs(ODD)
+    assert len(asking.server.arrivals) == 6
