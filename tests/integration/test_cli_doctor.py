@@ -174,6 +174,15 @@ def test_queues_that_nobody_serves(root: Path) -> None:
         assert checks(root)["queues"]["state"] == "ok"
 
 
+def test_notifications_that_nobody_gets(root: Path) -> None:
+    assert "notifications" not in checks(root)
+    (root / "kurt.config").write_text("NOTIFY.EMAIL=a@b.c\nNOTIFY.ON=failure,waiting\n")
+    assert checks(root)["notifications"]["detail"] == "email of failure and waiting"
+    (root / "kurt.config").write_text("NOTIFY.EMIAL=a@b.c\n")
+    found = checks(root)["notifications"]
+    assert (found["state"], found["remedy"]) == ("warn", "did you mean `email`?")
+
+
 def test_secrets_that_workflow_files_name(root: Path) -> None:
     (root / "workflows" / "a.yaml").write_text("name: a\nsecrets: [A_KEY, B_KEY]\nsteps: []\n")
     (root / "workflows" / "b.yml").write_text("name: b\nsecrets: [A_KEY]\nsteps: []\n")

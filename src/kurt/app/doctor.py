@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurt.app.machine import check_disk, check_python, check_sqlite, check_system, network_file_system
+from kurt.app.notifying import check_notifications
 from kurt.app.verdicts import FAIL, OK, WARN, Check
 from kurt.config import load_settings
 from kurt.errors import KurtError
@@ -279,4 +280,5 @@ _PROJECT_CHECKS: tuple[tuple[str, Callable[[Settings], Check | None]], ...] = (
     ("queues", _queues),
     ("schedules", _schedules),
     ("secrets", _secrets),
+    ("notifications", check_notifications),
 )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kurt.app.targets import no_workflow, workflow_file
+from kurt.app.verdicts import OK, WARN, Check
 from kurt.errors import KurtError
 from kurt.types import JsonObject
 
@@ -158,3 +159,18 @@ def _row(
     message = getattr(error, "message", str(error)) if error is not None else None
     hint = error.hint if isinstance(error, KurtError) else None
     return {"type": name, "from": place, "state": state, "to": to, "error": message, "hint": hint}
+
+
+def check_notifications(settings: Settings) -> Check | None:
+    """Whether the settings name people who can be told; None if they name nobody."""
+    from kurt.engine.notifiers.registry import notifiers  # noqa: PLC0415 - loads Pydantic
+    from kurt.engine.notifiers.wanted import is_wanted, wanted_by  # noqa: PLC0415 - as above
+
+    if not is_wanted(settings):
+        return None
+    found, faults = wanted_by(settings, notifiers(settings.root))
+    if faults:
+        error = next(iter(faults.values()))
+        return Check("notifications", WARN, error.message, error.hint)
+    told = ", ".join(f"{one.type} of {' and '.join(one.on)}" for one in found)
+    return Check("notifications", OK, told)
