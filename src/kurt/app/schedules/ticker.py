@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ class Ticker:
         schedules = {schedule.id: schedule for schedule in self._store.all()}
         for schedule_id, group in groupby(ticks, lambda tick: tick.schedule_id):
             if (schedule := schedules.get(schedule_id)) is not None:
-                self._serve(schedule, list(group))
+                self._guarded(schedule, partial(self._serve, ticks=list(group)))
 
     def _guarded(self, schedule: Schedule, work: Callable[[Schedule], None]) -> None:
         """One schedule must not keep the others from being served; its trouble is told once."""
@@ -200,17 +201,27 @@ class Ticker:
     def _start(self, schedule: Schedule, tick: Tick) -> None:
         try:
             run, note = start_tick(self._settings, schedule, tick.at)
-        except (SQLAlchemyError, StorageError):
-            self._store.settle(tick, self._id)  # still due
+        except (SQLAlchemyError, StorageError) as error:
+            self._store.settle(tick, self._id, reason=f"tried again, because {error}")
             raise
         except Exception as error:  # noqa: BLE001 - a project's own code may raise anything; it is shown with the tick
-            self._store.settle(tick, self._id, state=FAILED, is_open=False, reason=None, error=told(error))
-            _log.warning("schedule %r: no run for %s: %s", schedule.name, iso(tick.at), error)
+            self._note_failure(schedule, tick, error)
             return
-        self._store.settle(tick, self._id, state=STARTED, run_id=run.run_id, reason=note)
-        _log.info("schedule %r: run %s for %s", schedule.name, run.run_id, iso(tick.at))
+        self._note_start(schedule, tick, run.run_id, note)
+
+    def _note_start(self, schedule: Schedule, tick: Tick, run_id: str, note: str | None) -> None:
+        self._store.settle(tick, self._id, state=STARTED, run_id=run_id, reason=note)
+        _log.info("schedule %r: run %s for %s", schedule.name, run_id, iso(tick.at))
         if note is not None:
             _log.warning("schedule %r: %s", schedule.name, note)
+
+    def _note_failure(self, schedule: Schedule, tick: Tick, error: Exception) -> None:
+        run_id = schedule.run_id(tick.at)
+        if exists(self._settings, run_id):  # it is queued; what failed is to see to a worker for its queue
+            self._note_start(schedule, tick, run_id, str(error))
+            return
+        self._store.settle(tick, self._id, state=FAILED, is_open=False, reason=None, error=told(error))
+        _log.warning("schedule %r: no run for %s: %s", schedule.name, iso(tick.at), error)
 
 
 def told(error: Exception) -> JsonObject:
