@@ -98,7 +98,7 @@ def test_a_worker_ends_whose_runs_wait_for_people_and_an_answer_starts_one(
     assert not durability.live(project, url)
     listed = kurt.json("workflows", "list", "--status", "waiting")
     assert {run["run_id"] for run in listed} == {"approval", "message", "items"}
-    assert {run["executor_id"].split("-")[0] for run in listed} == {"worker"}
+    assert {run["executor_id"] for run in listed} == {None}
     kurt("workflows", "approve", "approval", "--input", "n=2")
     outputs = durability.outputs(kurt, "approval")
     assert (outputs["two"], outputs["answer"]["n"]) == ("fx:two", 2)
@@ -211,3 +211,25 @@ def test_a_question_stays_open_while_its_run_is_in_its_queue(
     assert "kurt workflows approve hour" in kurt("workflows", "status", "hour").stdout
     kurt("workflows", "approve", "hour")
     assert durability.outputs(kurt, "hour")["two"] == "fx:two"
+
+
+def test_a_run_that_waits_holds_no_place_in_its_queue(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil
+) -> None:
+    kurt("queues", "create", "narrow", "--concurrency", "1")
+    worker = spawn_kurt("worker", "start", "--queues", "narrow")
+    durability.the_worker(project)
+    for name in ("approval", "items", "message"):
+        submit(kurt, name, "--queue", "narrow")
+    wait_until(lambda: all(paths(project, name) for name in ("approval", "items", "message")), 60)
+    wait_until(lambda: run_of(kurt, "message")["executor_id"] is None, 20)
+    assert run_of(kurt, "message")["queue"] == "narrow"
+    kurt("workflows", "approve", "approval")
+    assert durability.outputs(kurt, "approval")["two"] == "fx:two"
+    assert durability.live(project) == {worker.pid}, "the worker that lives goes on with it"
+    kurt("workflows", "send", "message", "--topic", "go", "--data", "1")
+    assert durability.outputs(kurt, "message")["answer"] == 1
+    kurt("workflows", "cancel", "items")
+    wait_until(lambda: run_of(kurt, "items")["status"] == "cancelled", 10)
+    children = kurt.json("workflows", "list", "--parent", "items")
+    assert {child["status"] for child in children} == {"cancelled"}

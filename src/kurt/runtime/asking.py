@@ -214,12 +214,14 @@ class Rested:
         run_ids: itself and its children, as far as they are here.
         tokens: of their waits.
         executor: who executes them.
+        give_up: it will do so no longer, even while it lives.
     """
 
     root_id: str
     run_ids: Collection[str]
     tokens: Collection[str]
     executor: str
+    give_up: bool = False
 
 
 def rest(database: SystemDatabase, rested: Rested) -> bool:
@@ -236,9 +238,19 @@ def rest(database: SystemDatabase, rested: Rested) -> bool:
             return False
         if any(has_time(one) for one in waits) or any(row.deadline for row in family):
             return False
+        if rested.give_up and any(row.dedup for row in family):
+            return False  # it holds back others of its kind by its place in the queue
         if any(_is_due(database, connection, root_id, one) for one in waits):
             return False
-        _write(database, connection, root_id, _event(waits, sorted(row.id for row in family)))
+        ids = sorted(row.id for row in family)
+        _write(database, connection, root_id, _event(waits, ids))
+        status = database.tables.workflow_status
+        # Executions count against a limit that keeps a run which fails its executors from starting for ever.
+        values: dict[str, Any] = {"recovery_attempts": 0}
+        if rested.give_up:  # nothing more is stored by those that end now, and no place in a queue is held
+            values |= {"executor_id": names.NOBODY, "owner_xid": names.NOBODY, "queue_name": None}
+        for some in _chunks(ids):
+            connection.execute(sa.update(status).where(status.c.workflow_uuid.in_(some)).values(**values))
     return True
 
 
@@ -255,6 +267,7 @@ def _unfinished(database: SystemDatabase, connection: sa.Connection, root_id: st
         status.c.status,
         status.c.executor_id,
         status.c.workflow_deadline_epoch_ms.label("deadline"),
+        status.c.deduplication_id.label("dedup"),
         status.c.parent_workflow_id.label("parent"),
     )
     members = list(connection.execute(query.where(status.c.workflow_uuid == root_id)))

@@ -43,6 +43,9 @@ WAITING_EVENT = "waiting_for"
 ANSWER_PREFIX = "answer."
 """Prefix of the events that hold the answers of people, followed by the id of the question."""
 
+NOBODY = "nobody"
+"""Executor of runs that wait for people and that no process executes meanwhile."""
+
 EVENT_KEYS = (
     "status",
     "started_at",
@@ -70,11 +73,11 @@ ATTRIBUTES_KEY = "kurt"
 MOCKED_ATTRIBUTE = "mocked"
 """The one of them that marks a run which only pretends."""
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-
-
 BUDGETS_ATTRIBUTE = "budgets"
 """The one of them that says what files let a run spend which they have started."""
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
 
 def items_queue(queue: str) -> str:
     """The queue to which recovered children of this queue's runs go."""

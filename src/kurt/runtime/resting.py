@@ -7,11 +7,13 @@ waits for a person, for a message, or for children, which are executions themsel
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +26,7 @@ class Execution:
         lanes: coroutines that work side by side in it.
         waiting: how many of them wait.
         since: when the last of them began to wait, by the process's clock.
+        task: what executes it.
     """
 
     root_id: str
@@ -31,6 +34,7 @@ class Execution:
     lanes: int = 1
     waiting: int = 0
     since: float = 0.0
+    task: asyncio.Task[Any] | None = None
 
     @property
     def rests(self) -> bool:
@@ -41,12 +45,13 @@ class Execution:
 _executions: set[Execution] = set()
 _here: ContextVar[Execution | None] = ContextVar("kurt_execution", default=None)
 _released: dict[str, frozenset[str]] = {}
+_gives_up = [False]
 
 
 @contextmanager
 def execution(root_id: str, run_id: str) -> Generator[None]:
     """The caller executes this run, item or branch while the context lasts."""
-    one = Execution(root_id, run_id)
+    one = Execution(root_id, run_id, task=asyncio.current_task())
     _executions.add(one)
     token = _here.set(one)
     try:
@@ -100,6 +105,23 @@ def rested(root_id: str, *, seconds: float = 0.0) -> list[str] | None:
     if found and all(one.rests and one.since <= until for one in found):
         return [one.run_id for one in found]
     return None
+
+
+def give_up(run_ids: Iterable[str]) -> None:
+    """End the executions of these here, unfinished; called in their event loop."""
+    for one in [one for one in _executions if one.run_id in set(run_ids)]:
+        if one.task is not None:
+            one.task.cancel()
+
+
+def gives_up() -> bool:
+    """Whether this process ends executions that only wait for people, so that they cost nothing while they do."""
+    return _gives_up[0]
+
+
+def set_gives_up(value: bool) -> None:
+    """Say so; for processes that take up whatever an answer brings back."""
+    _gives_up[0] = value
 
 
 def release(root_id: str, run_ids: list[str]) -> None:

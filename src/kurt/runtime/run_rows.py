@@ -149,7 +149,7 @@ def run_of(row: Sequence[Any], live: set[str]) -> Run:
         started_at=moment(_started(given, facts)),
         completed_at=moment(given.completed),
         scheduled_for=moment(given.delayed) if given.status == "DELAYED" else None,
-        executor_id=given.executor,
+        executor_id=None if given.executor == names.NOBODY else given.executor,
         parent_id=given.parent,
         forked_from=given.forked,
         app_version=given.version,

@@ -107,6 +107,7 @@ class Worker:
         gate.set_limit(self._options.concurrency)
         self.executor.start()
         self.executor.persevere()
+        resting.set_gives_up(True)
         try:
             if self._on_start is not None:
                 self._on_start(self.executor.id)
@@ -116,6 +117,7 @@ class Worker:
         finally:
             if self._companion is not None:
                 self._companion.stop()
+            resting.set_gives_up(False)
             self.executor.close(grace=self._options.grace)
         if self._signals.asked or self._folder_is_gone():
             return False

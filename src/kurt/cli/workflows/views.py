@@ -23,11 +23,15 @@ def runs_table(runs: list[dict[str, Any]]) -> Table:
         Column("ended", "time"),
         Column("queue"),
     ]
+    waits = any(run.get("waits") for run in runs)
+    if waits:
+        columns.insert(3, Column("waiting for", shrink=True))
     rows = [
         [
             run["run_id"],
             run["name"],
             state_text(run),
+            *([_waits_text(run)] if waits else []),
             run.get("started_at") or run.get("created_at"),
             run.get("completed_at"),
             run.get("queue"),
@@ -35,6 +39,12 @@ def runs_table(runs: list[dict[str, Any]]) -> Table:
         for run in runs
     ]
     return Table(columns, rows, empty="no runs; start one with: kurt workflows run FILE")
+
+
+def _waits_text(run: dict[str, Any]) -> str | None:
+    """What a run waits for, in a table."""
+    texts = [wait_words.text_of(wait) for wait in run.get("waits") or []]
+    return f"{texts[0]}, and {len(texts) - 1} more" if len(texts) > 1 else next(iter(texts), None)
 
 
 def _sources_table(found: list[dict[str, Any]]) -> Table:

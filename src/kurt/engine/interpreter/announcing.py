@@ -127,8 +127,14 @@ class _Watch:
         for root_id, waits in list(self.waits.items()):
             if root_id in known or any(waits.values()) or self.not_before.get(root_id, 0.0) > now:
                 continue
-            if resting.rested(root_id, seconds=REST_AFTER) and not await beside(partial(rest, root_id)):
+            run_ids = resting.rested(root_id, seconds=REST_AFTER)
+            if not run_ids:
+                continue
+            give_up = resting.gives_up()
+            if not await beside(partial(rest, root_id, give_up=give_up)):
                 self.not_before[root_id] = now + ASK_AGAIN
+            elif give_up:
+                resting.give_up(run_ids)
 
 
 _watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
@@ -162,12 +168,17 @@ def _watched(root_id: str, wait: JsonObject) -> Generator[None]:
             del watch.waits[root_id]
 
 
-def rest(root_id: str) -> bool:
-    """Note that nobody has to execute a run of this process for now; False if something is at work or has a time."""
+def rest(root_id: str, *, give_up: bool = False) -> bool:
+    """Note that nobody has to execute a run of this process for now; False if something is at work or has a time.
+
+    Args:
+        root_id: the run that the user started.
+        give_up: this process ends its executions.
+    """
     run_ids, waits = resting.rested(root_id), _waits_of(root_id)
     if not run_ids or not waits or any(waits.values()):
         return False
-    rested = asking.Rested(root_id, run_ids, frozenset(waits), executor_id())
+    rested = asking.Rested(root_id, run_ids, frozenset(waits), executor_id(), give_up)
     if not asking.rest(system_database(), rested):
         return False
     if resting.rested(root_id):
