@@ -200,3 +200,34 @@ def test_values_are_kept_on_postgres(asking: Asking) -> None:
     assert "4 kept values" in asking.kurt("gc", "--cache").stdout
     asking.outputs(ODD)
     assert len(asking.server.arrivals) == 6
+
+
+MIXED = """
+name: flow
+steps:
+  - name: all
+    parallel:
+      - name: items
+        foreach: {items: [1, 2]}
+        steps:
+          - {name: kept, type: llm, prompt: "kept ${item}", cache: true}
+          - {name: fresh, type: llm, prompt: "fresh ${item}"}
+      - {name: rows, type: llm, items: [1, 2, 3], prompt: "rows ${item}"}
+      - {name: file, workflow: other.yaml}
+"""
+OTHER = """
+name: other
+steps:
+  - {name: kept, type: embed, items: [1, 2, 3], cache: true}
+  - {name: fresh, type: llm, prompt: fresh}
+"""
+
+
+def test_counts_of_parts_of_a_run_are_those_of_the_run(asking: Asking) -> None:
+    asking.write(OTHER, "other.yaml")
+    asking.write(MIXED)
+    assert asking.run("--run-id", "first", "--format", "json").json()["summary"] == {}
+    asking.server.reset()
+    second = asking.run("--run-id", "second", "--format", "json").json()
+    assert second["summary"] == {"cached": 2 + 3, "model_calls": 2 + 3 + 1}
+    assert len(asking.server.arrivals) == 6

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from kurt.db.models import UtcDateTime
+from kurt.runtime import serializer
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class KeptValues:
 
     def put(self, key: str, value: Json) -> None:
         """Have a value stored, soon."""
-        text = json.dumps(value)
+        text = serializer.dumps(value)
         if len(text) > LARGEST:
             self._warn(f"its value of {len(text):,} characters is not kept: {LARGEST:,} are the most")
             return
@@ -170,7 +171,7 @@ class KeptValues:
                     _CACHE.c.key.in_(some), _CACHE.c.tenant == self._owner.tenant, alive
                 )
                 for key, value, run_id, at in connection.execute(query):
-                    found[key] = Kept(json.loads(value), run_id, at.isoformat(timespec="seconds"))
+                    found[key] = Kept(serializer.loads(value), run_id, at.isoformat(timespec="seconds"))
         return found
 
     def _upsert(self, new: dict[str, str]) -> None:

@@ -49,13 +49,14 @@ class Tally:
             setattr(self, name, getattr(self, name) + other.get(name, 0))
 
     def to_json(self) -> JsonObject:
-        """Only what is not zero; a run that used kept values says how many calls of models it made, be it none."""
-        found = {name: count for name in _COUNTS if (count := getattr(self, name))}
-        if self.cached:
-            found["model_calls"] = self.model_calls
-        else:
-            found.pop("model_calls", None)
-        return found
+        """Only what is not zero, for the run of which this one is a part."""
+        return {name: count for name in _COUNTS if (count := getattr(self, name))}
+
+    def summary(self) -> JsonObject:
+        """The same for people: a run that used kept values says how many calls of models it made, be it none."""
+        found = self.to_json()
+        found.pop("model_calls", None)
+        return {**found, "model_calls": self.model_calls} if self.cached else found
 
 
 _COUNTS = tuple(one.name for one in fields(Tally))

@@ -79,7 +79,9 @@ async def _run(context: WorkflowContext, inputs: JsonObject) -> JsonObject:
         await notices.tell_end(context, inputs, error=error, outputs=outputs)
     if failure is not None:
         raise failure
-    return {"outputs": context.masker.mask_value(outputs), "summary": context.tally.to_json()}
+    whole = context.root_id == context.run_id
+    summary = context.tally.summary() if whole else context.tally.to_json()
+    return {"outputs": context.masker.mask_value(outputs), "summary": summary}
 
 
 async def _handle(context: WorkflowContext, frame: Frame, failure: Exception) -> None:

@@ -112,6 +112,8 @@ class ScopeCheck:
         verbatim = info.kind.verbatim if info else frozenset[str]()
         spec = step.value.get("spec", {})
         of_row = _row_names(step, names) if info and is_flow(step.type, spec) else names
+        if of_row is not names:
+            self._items(spec, (*step.path, "items"), names)
         cache = step.value.get("cache")
         if isinstance(cache, dict):
             self._template(cache.get("key"), (*step.place("cache"), "key"), of_row)

@@ -165,7 +165,8 @@ def _kind_branch(kind: str, info: KindInfo, plugin: JsonObject, definitions: Jso
         name: _explained(schema if name in info.kind.verbatim else _referable(schema), name, kind)
         for name, schema in fields.get("properties", {}).items()
     }
-    then: JsonObject = {"properties": {**plugin, **properties}, "required": fields.get("required", [])}
+    own = {key: schema for key, schema in plugin.items() if key != "budget" or info.kind.calls_models}
+    then: JsonObject = {"properties": {**own, **properties}, "required": fields.get("required", [])}
     if model.model_config.get("extra") == "allow":
         then["additionalProperties"] = True
     return {"if": _has_type({"const": kind}), "then": then}

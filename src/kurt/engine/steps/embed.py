@@ -84,9 +84,6 @@ class EmbedKind(StepKind):
                 if "text" in spec
                 else [*faults, "an `embed` step needs `text` or `items`. Add `text:`"]
             )
-        items = spec["items"]
-        if not isinstance(items, list) and not (isinstance(items, str) and "${" in items):
-            return ['`items` must be a list or a reference to one. Write, for example, "${pages}"']
         return []
 
     def cache_inputs(self, fields: EmbedFields, context: StepContext) -> Json:

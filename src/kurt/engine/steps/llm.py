@@ -159,10 +159,8 @@ def _row_faults(spec: Mapping[str, Any]) -> list[str]:
             for key in _ONLY_ROWS
             if key in spec
         ]
-    items, schema, prefix = spec["items"], spec.get("schema"), spec.get("prefix", "")
+    schema, prefix = spec.get("schema"), spec.get("prefix", "")
     faults: list[str] = []
-    if not isinstance(items, list) and not (isinstance(items, str) and "${" in items):
-        faults.append('`items` must be a list or a reference to one. Write, for example, "${pages}"')
     if isinstance(schema, dict):
         taken = [
             f"{prefix}{name}" for name in schema.get("properties") or () if f"{prefix}{name}" in CONTROLS
