@@ -370,3 +370,41 @@ def test_a_worker_without_work_stays_while_there_is_a_schedule(
     assert first.running
     kurt("schedules", "pause", "noted")
     wait_until(lambda: not first.running, 20, what="the end of the other one")
+
+
+TALLY = """
+from dbos import DBOS
+
+
+@DBOS.workflow()
+def tally_workflow(day: str, n: int = 1) -> str:
+    return f"{n} on {day}"
+"""
+
+
+def test_a_python_workflow_on_a_queue_that_no_worker_serves_yet(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path
+) -> None:
+    module = project / "workflows" / "tally"
+    module.mkdir()
+    (module / "__init__.py").touch()
+    (module / "workflow.py").write_text(TALLY)
+    kurt("queues", "create", "gpu")
+    worker = worker_of(kurt, spawn_kurt)
+    words = [
+        "--workflow",
+        "tally",
+        "--cron",
+        "*/2 * * * * *",
+        "--queue",
+        "gpu",
+        "--input",
+        "day=${tick.date}",
+    ]
+    kurt("--user", "ann", "schedules", "create", "noted", *words, "--input", "n=5")
+    first = ended(kurt, 1)[0]["run_id"]
+    kurt("schedules", "delete", "noted")
+    run = kurt.json("workflows", "status", first)
+    day = datetime.fromisoformat(run["schedule"]["at"]).date().isoformat()
+    assert (run["outputs"], run["queue"], run["user_id"]) == (f"5 on {day}", "gpu", "ann")
+    assert run["executor_id"] not in {name for name, pid in executors(project).items() if pid == worker.pid}
