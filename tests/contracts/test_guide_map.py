@@ -5,33 +5,22 @@ They are read from the guide where it lies beside the project, and nothing is co
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kurt.db import managed_session
+from tests.support.guide import execute
 
 # The guide asks by SQLModel's older `session.query()`.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*session.exec:DeprecationWarning")
 
-SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
-_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-_CLASS = re.compile(r"^class (TestMap\w+)", re.MULTILINE)
-
 
 def guide_class(name: str) -> Any:
     """A test class of the guide, with what the blocks before it have imported."""
-    if not SEEDS.is_dir():
-        pytest.skip(f"the founding documents are not beside this project (looked for {SEEDS})")
-    (document,) = SEEDS.glob("000_*.txt")
-    space: dict[str, Any] = {"Path": Path, "managed_session": managed_session, "pytest": pytest}
-    for block in _BLOCK.findall(document.read_text(encoding="utf-8")):
-        if _CLASS.search(block):
-            exec(compile(block, str(document), "exec"), space)
-    assert name in space, "the guide has no such class any more"
-    return space[name]()
+    names = {"Path": Path, "managed_session": managed_session, "pytest": pytest}
+    return execute(23, 24, names=names)[name]()
 
 
 @pytest.mark.parametrize(
