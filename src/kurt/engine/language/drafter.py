@@ -234,6 +234,8 @@ class _Drafter:
             step.places["approval/message"] = (*step.path, "approval")
         elif "approval" in raw:
             given = self._inner(step, raw, "approval", "approval: {message: ...}")
+            if not isinstance(raw["approval"], dict):
+                given = {"message": ""}  # that it is missing too is no second fault
             for key in keys:
                 if key in raw:
                     hint = f"write `{key}` below `approval`, beside its `message`"
