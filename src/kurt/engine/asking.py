@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kurt.engine.expressions.references import as_text
-from kurt.engine.kinds import Finding, StepSkippedError
+from kurt.engine.kinds import Finding
 from kurt.engine.signatures.sources import SourceError, file_of_module, read_module
 from kurt.engine.suggestions import did_you_mean
 from kurt.errors import StepError, UsageError
@@ -226,12 +226,9 @@ async def ask(calls: Calls, question: Question, form: Form, *, row: int | None =
 
 
 def failure_of(error: ModelError) -> Exception:
-    """How a step fails, or is skipped, because of what a model came to.
-
-    A budget whose file says `on_spent: partial` has the step skipped.
-    """
+    """How a step fails because of what a model came to; a spent budget may have it skipped, so that stays as it is."""
     if getattr(error, "partial", False):
-        return StepSkippedError(error.message)
+        return error
     details = {
         name: value for name in ("status", "retry_after") if (value := getattr(error, name)) is not None
     }

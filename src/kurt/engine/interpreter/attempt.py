@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from kurt.core.failures import text_of_error
 from kurt.engine.expressions.evaluation import is_true
 from kurt.engine.expressions.references import as_text, resolve
 from kurt.engine.interpreter import mocks
@@ -87,6 +88,8 @@ class Attempt:
         except StepSkippedError as skipped:
             return self._skipped(str(skipped))
         except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure, stored as such
+            if getattr(error, "partial", False):  # a budget is spent whose file says to go on
+                return self._skipped(text_of_error(error))
             return self._failed(error)
 
     def _skipped(self, reason: str) -> Envelope:
