@@ -120,6 +120,12 @@ def test_budgets_of_steps_and_of_files_that_others_run_count_their_own_calls(ask
     assert found["free"] == "A plain answer."
     assert found["other"]["all"][0] == "A plain answer."
     assert found["other"]["all"][2] is None
+    assert {one["step"] for one in rows.traces(asking.project)} == {
+        "items.dear",
+        "free",
+        "other.first",
+        "other.second",
+    }
     dear = [one for one in rows.traces(asking.project) if one["step"] == "items.dear"]
     assert sum(one["cost"] for one in dear) >= 0.01
     assert sum(one["cost"] for one in dear[:-1]) < 0.01

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kurt.runtime.step_batch import StepBatch
 
 
+_KEY = re.compile(r"\[[^\]]*\]")
 _OWNER = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)?")
 """What can be the beginning of a setting's name."""
 
@@ -99,7 +100,12 @@ def model_identity(context: WorkflowContext, step: WorkflowStep, kind: StepKind)
 
 
 def step_name(context: WorkflowContext, step: WorkflowStep) -> str:
-    """A step's path without the keys of items: what its calls are counted under."""
+    """A step's path in the whole run, without the keys of items: what its calls are counted under."""
+    return _KEY.sub("", context.base) + own_name(context, step)
+
+
+def own_name(context: WorkflowContext, step: WorkflowStep) -> str:
+    """A step's path in its file, without the keys of items."""
     return context.definition.path_of(step.pointer) or step.name
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kurt.engine.expressions.references import resolve
-from kurt.engine.interpreter.model_terms import model_identity, step_name
+from kurt.engine.interpreter.model_terms import model_identity, own_name
 from kurt.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def opened_cache(context: WorkflowContext, step: WorkflowStep, kind: StepKind) -
     from kurt.engine.kept_values import KeptValues, Owner  # noqa: PLC0415 - as above
 
     whose = current_tenant()
-    name = step_name(context, step)
+    name = own_name(context, step)
     owner = Owner(f"{whose.workspace_id or ''}/{whose.user_id or ''}", context.definition.name, name)
     values = KeptValues(
         get_engine(context.settings),
