@@ -109,3 +109,22 @@ def test_a_dry_run_says_what_the_file_does_to_its_runs(kurt: Kurt, project: Path
     )
     plan = kurt.json("workflows", "run", file, "--dry-run")
     assert plan["debounce"] == {"key": "", "period": 90, "longest": None}
+
+
+LIMITED = """
+limits: {memory: 300MB, cpu: 1s}
+steps:
+  - {name: big, type: script, code: "result = len(bytearray(900_000_000))", on_error: skip}
+  - {name: own, type: script, code: "result = len(bytearray(400_000_000))", limits: {memory: 2GB}}
+  - {name: busy, type: run, command: [sh, -c, "while :; do :; done"]}
+"""
+
+
+def test_limits_of_the_file_hold_for_its_steps_and_a_step_may_have_its_own(kurt: Kurt, project: Path) -> None:
+    (project / "workflows" / "limited.yaml").write_text(LIMITED)
+    kurt("workflows", "run", "workflows/limited.yaml", "--run-id", "r", code=1)
+    steps = {step["path"]: step for step in kurt.json("workflows", "steps", "r")}
+    assert "memory" in str(steps["big"]["error"]).lower()
+    assert steps["own"]["status"] == "succeeded"
+    assert steps["busy"]["status"] == "failed"
+    assert "processor time" in str(steps["busy"]["error"]).lower()
