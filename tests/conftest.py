@@ -42,6 +42,12 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["chaos_seed"] = node.config.option.chaos_seed
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whatever kills by chance belongs to `make chaos`."""
+    if "chaos" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.chaos)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"chaos: seed {config.option.chaos_seed} (repeat with --chaos-seed={config.option.chaos_seed})"
 
