@@ -27,7 +27,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "Defaults": ("Defaults", "What holds for all steps of the file that say nothing else."),
     STEP: (
         "Steps: what all kinds have",
-        "Blocks know neither `cache` nor `budget`; waits and approvals start no process and know neither `env` nor `limits`.",
+        "Blocks have no `cache`; waits and approvals start no process and have neither `env` nor `limits`.",
     ),
     "RetryPolicy": ("Retries", "The keys of `retry`. A crash during a wait does not start the count again."),
     "ErrorHandling": (
