@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from scripts import language_reference
-from scripts.language_reference import BLOCKS, EXAMPLES, STEP, Section
+from scripts.language_reference import BLOCKS, EXAMPLES, STEP, Section, Use
 from tests.support.yaml_editor import VARIABLE, Editor, language_server
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,12 @@ def place_of(section: Section) -> str:
     return f"steps:\n  - type: {section.id}\n    |"
 
 
+@cache
+def all_uses() -> dict[tuple[str, str], Use]:
+    """A use of each key in an example."""
+    return LANGUAGE.uses()
+
+
 def plain(text: str) -> str:
     """Letters and digits alone: the server marks some of the others."""
     return re.sub(r"\W+", " ", text.replace("\\", ""))
@@ -110,7 +117,7 @@ def test_every_key_is_offered_with_what_it_means(editor: Editor, section: str) -
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_key_is_explained_where_the_pointer_rests(editor: Editor, section: str) -> None:
-    uses = LANGUAGE.uses()
+    uses = all_uses()
     for key, field in SECTIONS[section].fields.items():
         use = uses[section, key]
         shown = editor.explanation(use.file, use.line, use.column + 1)
