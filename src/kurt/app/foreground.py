@@ -44,7 +44,7 @@ def execute(
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM came; the run is cancelled.
     """
-    with _going_on(settings, run_id), _executor(settings, run_id, watch) as executor:
+    with _executor(settings, run_id, watch) as executor:
         _tell_start(watch, run_id)
         over = start_run(
             prepared.workflow,
@@ -86,11 +86,7 @@ def take_up(
         prepare: given a client and the name of the queue, puts the run there.
         watch: who watches.
     """
-    with (
-        _going_on(settings, run_id),
-        _executor(settings, run_id, watch, private=True) as executor,
-        open_client(settings) as client,
-    ):
+    with _executor(settings, run_id, watch, private=True) as executor, open_client(settings) as client:
         prepare(client, executor.private_queue)
         _tell_start(watch, run_id)
         executor.persevere()
@@ -166,24 +162,10 @@ def _left_waiting(settings: Settings, run_id: str) -> LeftWaitingError | None:
                 f"left: the run {run_id} waits for {text_of(run.waits[0])} (step {run.waits[0]['path']})",
                 hint=command_of(run.waits[0], run_id, alone=len(run.waits) == 1),
             )
+            left.run_id = run_id
             left.is_timed = any(wait.get("until") is not None for wait in run.waits)
             return left
     return None
-
-
-@contextmanager
-def _going_on(settings: Settings, run_id: str) -> Generator[None]:
-    """A run that is left waiting, but only until some time, goes to a worker."""
-    try:
-        yield
-    except LeftWaitingError as left:
-        if left.is_timed:
-            from kurt.app.steering import go_on  # noqa: PLC0415 - most runs end by themselves
-
-            with open_reader(settings) as reader:
-                run = reader.get(run_id)
-            go_on(settings, run)
-        raise
 
 
 @contextmanager

@@ -24,9 +24,11 @@ class LeftWaitingError(InterruptedRunError):
     """Ctrl-C came while the run waited for people: it goes on waiting.
 
     Attributes:
-        is_timed: it waits only until some time, for which somebody must be there.
+        run_id: the run.
+        is_timed: it waits only until some time, so that a worker must take it up.
     """
 
+    run_id = ""
     is_timed = False
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kurt.app.foreground_watch import Watch
+from kurt.app.foreground_watch import LeftWaitingError, Watch
 from kurt.app.reading import stored_log
 from kurt.app.runs import ServedCheck
 from kurt.cli.command import Outcome
@@ -115,7 +115,7 @@ def watched(name: str, *, steps: Sequence[str] = (), mocked: Sequence[str] = ())
     """
     from kurt.cli.live import live_view
 
-    with live_view(title_of(name, mocked)) as view:
+    with _left_to_worker(), live_view(title_of(name, mocked)) as view:
         view.on_run({}, steps=steps)
         _warn_of_mocks(view, mocked)
         relay = _Relay(view, current().settings())
@@ -136,6 +136,21 @@ def _warn_of_mocks(view: LiveView, mocked: Sequence[str]) -> None:
 
     if mocked and not can_draw():
         view.on_notice(f"mocked: {' and '.join(mocked)}; their results are made up")
+
+
+@contextmanager
+def _left_to_worker() -> Generator[None]:
+    """A run that is left waiting, but only until some time, goes to a worker, which is there when it is over."""
+    try:
+        yield
+    except LeftWaitingError as left:
+        if left.is_timed:
+            from kurt.app.runs import find
+            from kurt.app.steering import go_on
+
+            settings = current().settings()
+            go_on(settings, find(settings, left.run_id))
+        raise
 
 
 @dataclass(frozen=True, slots=True)

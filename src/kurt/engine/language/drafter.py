@@ -242,7 +242,7 @@ class _Drafter:
                     self._report.add((*step.path, key), f"`{key}` stands beside `approval`", hint, key=True)
         else:
             given, base = raw, step.path
-        spec = {key: given[key] for key in keys if key in given}
+        spec: JsonObject = {key: given[key] for key in keys if key in given}
         if isinstance(spec.get("fields"), dict):
             spec["fields"] = {
                 name: self._input(name, item, (*base, "fields", name), "field")
