@@ -128,3 +128,17 @@ def test_a_workflow_file_is_valid_as_it_is_written(run: Command, project: Path) 
     schema = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (project / "workflows" / schema).is_file()
     assert run.json("workflows", "validate", "daily-report") == []
+
+
+def test_the_tests_of_a_new_workflow_file_pass(run: Command, project: Path) -> None:
+    written = run.json("workflows", "new", "daily-report.yaml")
+    assert [file["path"] for file in written] == [
+        "workflows/daily-report.yaml",
+        "workflows/daily-report.test.yaml",
+    ]
+    text = (project / "workflows" / "daily-report.test.yaml").read_text()
+    schema = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert (project / "workflows" / schema).is_file()
+    report = run.json("workflows", "test", "daily-report")
+    assert (report["passed"], report["failed"]) == (4, 0)
+    assert report["steps_not_run"] == {"workflows/daily-report.test.yaml": []}

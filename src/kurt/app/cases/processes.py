@@ -46,7 +46,8 @@ class CaseProcesses:
         )
         self._lock = threading.Lock()
         self._processes: dict[int, _Process] = {}
-        threading.Thread(target=self._listen, name="kurt-cases", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="kurt-cases", daemon=True)
+        self._listener.start()
 
     def run(
         self, folder: Path, files: Mapping[str, Path], environment: Mapping[str, str], limit: float
@@ -108,6 +109,9 @@ class CaseProcesses:
         except subprocess.TimeoutExpired:
             _kill(self._server.pid)
             self._server.wait()
+        self._listener.join(_WAIT)
+        if self._server.stdout is not None and not self._listener.is_alive():
+            self._server.stdout.close()
 
 
 def _finish(process: _Process, code: int) -> None:

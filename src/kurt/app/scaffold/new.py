@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from kurt.app.init import SCHEMA_FILE
+from kurt.app.init import SCHEMA_FILE, TEST_SCHEMA_FILE
 from kurt.app.scaffold.library import copied
 from kurt.app.scaffold.names import Names, file_name, is_file, module_names
 from kurt.errors import ConflictError, StorageError
@@ -87,6 +87,12 @@ def _yaml(word: str) -> Iterator[NewFile]:
         "file": f"workflows/{word.removeprefix('workflows/')}",
     }
     yield NewFile(values["file"], _filled(text, values))
+    tests = (TEMPLATES / "workflow.test.yaml.tmpl").read_text(encoding="utf-8")
+    path = Path(values["file"])
+    yield NewFile(
+        str(path.with_name(f"{path.stem}.test{path.suffix}")),
+        _filled(tests, {**values, "schema": f"../{TEST_SCHEMA_FILE}"}),
+    )
 
 
 def _module(settings: Settings, names: Names) -> Iterator[NewFile]:

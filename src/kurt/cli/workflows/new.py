@@ -43,8 +43,8 @@ def _complete_template(_ctx: click.Context, _param: click.Parameter, incomplete:
 def new_cmd(name: str | None, template: str | None, dry_run: bool) -> Outcome:
     """Write a new workflow into the project.
 
-    A Python module with its tests, for a NAME that ends in .yaml a workflow file, or a copy of a template with the
-    cases that test it. A file that is there is never changed.
+    A Python module, for a NAME that ends in .yaml a workflow file, or a copy of a template, each with its tests. A file
+    that is there is never changed.
     """
     from kurt.app.scaffold.names import is_file
     from kurt.app.scaffold.new import new_workflow
