@@ -83,6 +83,12 @@ RUN = "steps:\n  - type: cli\n    command: workflows run\n    argv: [%s]\n    ar
         (RUN % ("other, another", "word=x"), (3, 14), "takes no argument 'another'", ""),
         ("steps:\n  - {type: cli, command: workflows run}\n", (2, 26), "needs", ""),
         (
+            "steps:\n  - {type: cli, command: workflows run, argv: [workflows/other.yaml], cache: 1d}\n",
+            (2, 71),
+            "`cache` has no meaning",
+            "on steps of that workflow",
+        ),
+        (
             "steps:\n  - {type: cli, command: workflows resume, argv: [x]}\n",
             (2, 26),
             "goes on with a run",

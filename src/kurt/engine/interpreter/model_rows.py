@@ -68,7 +68,10 @@ class _GatedRows(Rows):
     async def _row(self, index: int) -> tuple[bool, JsonObject]:
         with gate.current().passage() as passage:
             self.passages[index] = passage
-            return await super()._row(index)
+            try:
+                return await super()._row(index)
+            finally:
+                self.passages.pop(index, None)
 
 
 class RowRun(ABC):
@@ -294,7 +297,7 @@ class RowRun(ABC):
 
     async def _work(self, index: int) -> JsonObject:
         assert self._rows is not None  # noqa: S101 - it is they who ask
-        async with self._rows.passages.pop(index).enter():
+        async with self._rows.passages[index].enter():
             return await self._row(index)
 
     async def _row(self, index: int) -> JsonObject:
