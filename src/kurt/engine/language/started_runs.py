@@ -63,7 +63,9 @@ def _fits(report: Report, step: DraftStep, started: Started) -> bool:
         report.add((*step.path, *place), what, remedy, key=place[0] == "args")
     if "cache" in step.value:
         what = f"`cache` has no meaning in a step, which has the run of `{started.command}` as a child"
-        report.add(step.place("cache"), what, "write `cache` on steps of that workflow, or remove it", key=True)
+        report.add(
+            step.place("cache"), what, "write `cache` on steps of that workflow, or remove it", key=True
+        )
     if start.workflow is None:
         message = f"`{started.command}` goes on with a run that exists, which a step cannot have as a child"
         report.add(
