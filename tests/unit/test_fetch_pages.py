@@ -37,6 +37,26 @@ def test_the_main_text_comes_without_what_is_around_it() -> None:
     assert "About" not in found
 
 
+def test_an_article_that_is_cut_into_boxes_is_kept_whole() -> None:
+    """The first box alone is taken for the text; what stands beside the article is left out all the same."""
+    boxes = "".join(
+        f'<div class="grid"><div class="body article-body">{"".join(f"<p>{line}</p>" for line in lines)}</div><aside>Buy tea!</aside></div>'
+        for lines in (
+            [
+                f"In box {box} stands sentence {number}, which is long enough to count as one."
+                for number in range(count)
+            ]
+            for box, count in enumerate((12, 3, 6, 4))
+        )
+    )
+    beside = "".join(
+        f"<p>Story {number} is another one, and not a part of this article.</p>" for number in range(20)
+    )
+    found = extract(f"<main><article><h1>Tea</h1>{boxes}</article></main><div class='more'>{beside}</div>")
+    assert all(f"In box {box} stands sentence 0" in found for box in range(4))
+    assert "another one" not in found
+
+
 def test_code_tables_headings_and_links_are_kept() -> None:
     found = extract(page("Brewing", more=DOCS))
     assert "```python\ndef brew(leaf):\n    return leaf * 2\n```" in found

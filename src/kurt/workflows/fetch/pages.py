@@ -141,6 +141,8 @@ def _structured(tree: HtmlElement, found: Document, url: str, *, technical: bool
     """The part of the page that holds the text, if it has more structure than the text; else None."""
     text = found.raw_text or ""
     subtrees.prune(tree)
+    if not technical and (whole := subtrees.whole_article(tree, text)) is not None:
+        return rendering.render(whole, url)
     part = subtrees.find_part(tree, text)
     if part is None:
         return None

@@ -32,6 +32,7 @@ _PERMALINK_SIGNS = frozenset({"¶", "#", "§", "🔗", "⚓", "\uf0c1"})
 _length = etree.XPath("string-length(.)")
 _TECHNICAL = ("pre", "code", "kbd", "samp", "tt", "dl")
 _NEARLY_ALL = 1.05
+_MUCH_MORE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,24 @@ def words(text: str) -> list[str]:
 def text_of(element: HtmlElement) -> str:
     """All text below an element; what stands in two blocks is not glued together."""
     return " ".join(element.itertext())
+
+
+def whole_article(tree: HtmlElement, text: str) -> HtmlElement | None:
+    """The part of a pruned tree with all of the page's one article, where a text is only a piece of that; else None.
+
+    Some sites cut an article into several boxes, of which one is taken for all of it.
+
+    Args:
+        tree: of the page.
+        text: what was extracted from it.
+    """
+    articles = list(tree.iter("article"))
+    if len(articles) != 1:
+        return None
+    paragraphs = list(articles[0].iter("p"))
+    if sum(_length(one) for one in paragraphs) <= _MUCH_MORE * len(text):
+        return None
+    return find_part(tree, "\n".join(map(text_of, paragraphs)))
 
 
 def find_part(tree: HtmlElement, text: str) -> HtmlElement | None:
