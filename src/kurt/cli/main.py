@@ -23,10 +23,7 @@ COMMANDS: dict[str, Lazy] = {
     "notify": Lazy("kurt.cli.notify:notify_group", "Try out who is told of runs."),
     "worker": Lazy("kurt.cli.worker:worker_group", "Start, list and stop workers."),
     "queues": Lazy("kurt.cli.queues:queues_group", "Create, list, change and delete queues."),
-    "schedules": Lazy(
-        "kurt.cli.schedules:schedules_group",
-        "Let workflows run by themselves, at times that cron expressions name.",
-    ),
+    "schedules": Lazy("kurt.cli.schedules:schedules_group", "Run workflows by themselves at certain times."),
     "db": Lazy("kurt.cli.db:db_group", "Look after the schema of the project's database."),
     "config": Lazy("kurt.cli.config:config_group", "Show the settings of the project."),
     "doctor": Lazy("kurt.cli.doctor:doctor_cmd", "Check the project and say how to mend what is wrong."),

@@ -109,7 +109,7 @@ def _deleted(found: list[JsonObject]) -> list[str]:
     epilog="kurt schedules create workflows/digest.yaml\nkurt schedules list\nkurt schedules next workflows/digest.yaml",
 )
 def schedules_group() -> None:
-    """Let workflows run by themselves, at times that cron expressions name."""
+    """Run workflows by themselves at certain times."""
 
 
 @schedules_group.command(
