@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kurt.db.state import is_current
 from kurt.runtime.logs import log_path
 from kurt.runtime.runs import Run, RunQuery, open_reader
 
@@ -68,7 +69,9 @@ def collect(
 
 
 def _kept_values(settings: Settings, *, everything: bool, dry_run: bool) -> int:
-    """Remove what was kept for later runs and counts no more; how much that is."""
+    """Remove what was kept for later runs and counts no more; how much that is, none in a database of an older Kurt."""
+    if not is_current(settings):
+        return 0
     from kurt.db import get_engine  # noqa: PLC0415 - loads SQLAlchemy
     from kurt.db.kept import remove_kept  # noqa: PLC0415 - as above
 
