@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kurt.engine.cases.schema import STATES, CaseFile
+from kurt.engine.cases.schema import STATES, CaseFile, StepMock
 from kurt.engine.language.jsonschema import DIALECT
 from kurt.types import Json
 
@@ -21,7 +21,17 @@ _FORMS: JsonObject = {
     },
     "StepMock": {
         "description": "The step's value; or a mapping with `value`, `error` or `attempts` that says how it goes.",
-        "anyOf": [{"$ref": "#/$defs/StepMock"}, True],
+        "anyOf": [
+            {"$ref": "#/$defs/StepMock"},
+            # Any mapping; editors complete nothing where a mapping without known keys may stand.
+            {
+                "type": "object",
+                "properties": {
+                    name: {"description": field.description} for name, field in StepMock.model_fields.items()
+                },
+            },
+            {"type": ["string", "number", "boolean", "array", "null"]},
+        ],
     },
     "StepExpectation": {
         "description": "How the step ended; or a mapping that says more.",
