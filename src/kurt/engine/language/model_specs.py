@@ -49,7 +49,10 @@ class CacheSpec(Model):
         examples=["${url}"],
     )
     ttl_seconds: Seconds | None = Field(
-        None, alias="ttl", description="How long the stored value counts; without it for ever.", examples=["7d"]
+        None,
+        alias="ttl",
+        description="How long the stored value counts; without it for ever.",
+        examples=["7d"],
     )
     enabled: bool = Field(True, description="False for no cache.", examples=[False])
 
