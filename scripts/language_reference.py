@@ -260,9 +260,10 @@ class _Walk:
         start, end = (around or key).start_mark.line, (around or value).end_mark
         last = end.line if end.column or end.line == start else end.line - 1
         lines = self._lines[start : last + 1]
-        while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+        inside = 0 if around else key.start_mark.column + 1  # a block ends where the next one begins
+        while len(lines) > 1 and (_indent(lines[-1]) < inside or not lines[-1].strip(" #")):
             lines.pop()
-        indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+        indent = min(_indent(line) for line in lines if line.strip())
         if not around:
             first = lines[0].lstrip().removeprefix("- ")
             indent = len(lines[0]) - len(first) if lines[0].lstrip().startswith("- ") else indent
@@ -317,6 +318,10 @@ class _Walk:
         kind = next(value.value for key, value in node.value if key.value == "type")
         self._mapping(node, {"properties": schema["properties"]}, "NotifySpec", flow)
         self._mapping(node, self._language.notifiers[kind], f"notify.{kind}", flow)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _by_any_key(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
