@@ -21,7 +21,6 @@ from kurt.testing.model_server import ModelServer
 from tests.support import rows
 from tests.support.chaos import Chaos
 from tests.support.cli import Kurt
-from tests.support.processes import executors
 
 MODULE = """
 from dbos import DBOS
@@ -228,6 +227,8 @@ SLOW_MOCK: dict[str, Any] = {
 }
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
 def test_a_killed_run_goes_on_pretending(
     kurt: Kurt, project: Path, wait_until: Callable[..., object], chaos: Chaos
 ) -> None:
@@ -244,7 +245,7 @@ def test_a_killed_run_goes_on_pretending(
         wait_until((project / "began").exists, 30)
         worker.kill()
         (project / "go").touch()
-        kurt.spawn("worker", "start")
+        other = kurt.spawn("worker", "start")
         done = kurt.json("workflows", "wait", run_id)
         assert (done["status"], done["mocked"]) == ("succeeded", ["models", "steps"])
         assert done["outputs"] == {"texts": ["xx", "yy"], "inner": 7}
@@ -252,7 +253,7 @@ def test_a_killed_run_goes_on_pretending(
         assert steps["fetch"], "what it pretended before"
         assert not steps["first"]
         assert steps["each[b].read"], "what it pretends afterwards, in an item"
-    assert executors(project)
+        other.kill()
 
 
 def test_steps_that_are_mocked_are_marked(kurt: Kurt, project: Path) -> None:
