@@ -239,15 +239,15 @@ def test_what_is_missing_is_said_with_its_remedy(asking: Asking) -> None:
     config.write_text(
         config.read_text().replace("LLM.BASE_URL", "SOME.BASE_URL").replace("LLM.MODEL", "SOME.MODEL")
     )
-    failed = asking.run(code=1)
+    failed = asking.run(code=4)
     assert "there is no key for openai: OPENAI_API_KEY is not set" in failed.stderr
     assert "put OPENAI_API_KEY=... into .env" in failed.stderr
     asking.write('steps: [{name: ask, type: llm, prompt: "x"}]')
-    failed = asking.run(code=1)
+    failed = asking.run(code=2)
     assert "no model is set" in failed.stderr
     assert "LLM.MODEL" in failed.stderr
     asking.write('steps: [{name: ask, type: llm, prompt: "x", schema: "shapes:Nothing"}]')
-    assert "there is no module 'shapes'" in asking.run(code=1).stderr
+    assert "there is no module 'shapes'" in asking.run(code=2).stderr
     asking.write(
         'inputs: {rows: {type: any}}\nsteps: [{name: ask, type: llm, items: "${rows}", prompt: "x"}]'
     )
