@@ -243,7 +243,7 @@ def test_what_is_missing_is_said_with_its_remedy(asking: Asking) -> None:
     assert "there is no key for openai: OPENAI_API_KEY is not set" in failed.stderr
     assert "put OPENAI_API_KEY=... into .env" in failed.stderr
     asking.write('steps: [{name: ask, type: llm, prompt: "x"}]')
-    failed = asking.run(code=2)
+    failed = asking.run(code=1)
     assert "no model is set" in failed.stderr
     assert "LLM.MODEL" in failed.stderr
     asking.write('steps: [{name: ask, type: llm, prompt: "x", schema: "shapes:Nothing"}]')
