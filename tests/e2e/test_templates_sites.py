@@ -179,3 +179,15 @@ def test_weekly_digest(kurt: Kurt) -> None:
         assert done["outputs"]["headline"] == "Keys expire by themselves"
         assert server.delivered == before + 3
         is_shown(kurt, template, "digests/2026-11-23.md", (site, DOCS))
+
+
+def test_the_digest_by_its_schedule(kurt: Kurt) -> None:
+    file = copied(kurt, "weekly-digest")
+    with asking(kurt, DIGEST) as server:
+        (made,) = kurt.json("schedules", "create", file)
+        assert (made["cron"], made["timezone"], made["catch_up"]) == ("0 7 * * 1", "Europe/Paris", True)
+        started = kurt.json("schedules", "trigger", "weekly-digest")
+        done = kurt.json("workflows", "wait", started["run_id"], limit=100)
+        assert server.delivered == 2
+    assert re.fullmatch(r"digests/\d{4}-\d\d-\d\d\.md", done["outputs"]["digest"])
+    assert "content" in (kurt.project / done["outputs"]["digest"]).read_text()
