@@ -240,8 +240,8 @@ def rest(database: SystemDatabase, rested: Rested) -> bool:
             return False
         if rested.give_up and any(row.dedup for row in family):
             return False  # it holds back others of its kind by its place in the queue
-        if any(_is_due(database, connection, root_id, one) for one in waits):
-            return False
+        if _due(database, {root_id: waits}):
+            return False  # whoever answered saw that somebody executes the run
         ids = sorted(row.id for row in family)
         _write(database, connection, root_id, _event(waits, ids))
         status = database.tables.workflow_status
@@ -286,52 +286,79 @@ def _unfinished(database: SystemDatabase, connection: sa.Connection, root_id: st
 def resting_among(database: SystemDatabase, rows: Sequence[Any], dead: Collection[str]) -> set[str]:
     """Those of some unfinished runs and children of dead executors that nobody has to execute for now.
 
+    Thousands of runs may wait for people, so they are looked at together.
+
     Args:
         database: DBOS's.
-        rows: the runs and children: `id`, `status`.
+        rows: the runs and children: `id`, `status`, `executor_id`.
         dead: the executors.
     """
     by_root: dict[str, list[Any]] = {}
     for row in rows:
         by_root.setdefault(row.id.split(".", 1)[0], []).append(row)
-    found: set[str] = set()
-    events = events_of(database, by_root)
-    for root_id, event in events.items():
-        resting = set(event.get("resting", ())) if isinstance(event, dict) else set[str]()
-        if resting and resting.issuperset(row.id for row in by_root[root_id]):
-            with database.engine.connect() as connection:
-                if _rests(database, connection, root_id, event, dead):
-                    found |= resting
-    return found
+    resting: dict[str, set[str]] = {}
+    waits: dict[str, list[JsonObject]] = {}
+    for root_id, event in events_of(database, by_root).items():
+        ids = set(event.get("resting", ())) if isinstance(event, dict) else set[str]()
+        if ids and ids.issuperset(row.id for row in by_root[root_id]):
+            resting[root_id], waits[root_id] = ids, waits_of(event)
+    due = _due(database, waits)
+    return {
+        run_id
+        for root_id, ids in resting.items()
+        if root_id not in due and _is_whole(database, root_id, by_root[root_id], ids, dead)
+        for run_id in ids
+    }
 
 
-def _rests(
-    database: SystemDatabase, connection: sa.Connection, root_id: str, event: Any, dead: Collection[str]
+def _is_whole(
+    database: SystemDatabase, root_id: str, rows: Sequence[Any], ids: set[str], dead: Collection[str]
 ) -> bool:
-    family = _unfinished(database, connection, root_id)
-    resting, now = set(event["resting"]), time.time() * 1000
-    for row in family:
-        is_kept = row.status == "PENDING" and row.executor_id in dead and row.id in resting
-        if not is_kept or (row.deadline is not None and row.deadline <= now):
-            return False
-    return not any(_is_due(database, connection, root_id, one) for one in waits_of(event))
-
-
-def _is_due(database: SystemDatabase, connection: sa.Connection, root_id: str, wait: JsonObject) -> bool:
-    """Whether what is waited for is there."""
-    until = wait.get("until")
-    if until is not None and until <= time.time():
-        return True
-    if kind_of(wait) == APPROVAL:
-        table = database.tables.workflow_events
-        query = sa.select(table.c.key).where(
-            table.c.workflow_uuid == root_id, table.c.key == answer_key(str(wait.get("ask")))
-        )
-        return connection.execute(query).first() is not None
-    table = database.tables.notifications
-    query = sa.select(table.c.message_uuid).where(
-        table.c.destination_uuid.in_([root_id, wait.get("run_id")]),
-        table.c.topic == wait.get("topic"),
-        sa.not_(table.c.consumed),
+    """Whether all that is not over of a run belongs to these dead executors and rests."""
+    if all(row.executor_id == names.NOBODY for row in rows):
+        return True  # it was given up as a whole, and is taken back so
+    with database.engine.connect() as connection:
+        family = _unfinished(database, connection, root_id)
+    return all(
+        row.status == "PENDING" and row.executor_id in dead and row.id in ids and row.deadline is None
+        for row in family
     )
-    return connection.execute(query.limit(1)).first() is not None
+
+
+def _due(database: SystemDatabase, waits: Mapping[str, Sequence[JsonObject]]) -> set[str]:
+    """Those of the runs, by what they wait for, for which something of it is there."""
+    now = time.time()
+    found = {
+        root_id
+        for root_id, some in waits.items()
+        if any(one.get("until") is not None and one["until"] <= now for one in some)
+    }
+    asks = {
+        str(one.get("ask")): root_id
+        for root_id, some in waits.items()
+        for one in some
+        if kind_of(one) == APPROVAL
+    }
+    found |= {asks[ask] for ask in answers(database, asks)}
+    wanted: dict[tuple[str, str], str] = {}
+    for root_id, some in waits.items():
+        for one in some:
+            if kind_of(one) == MESSAGE:
+                wanted[root_id, str(one.get("topic"))] = root_id
+                wanted[str(one.get("run_id")), str(one.get("topic"))] = root_id
+    return found | {
+        wanted[place] for place in _unread(database, {place[0] for place in wanted}) & wanted.keys()
+    }
+
+
+def _unread(database: SystemDatabase, run_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Receiver and topic of the messages to these that nobody has read."""
+    table = database.tables.notifications
+    found: set[tuple[str, str]] = set()
+    with database.engine.connect() as connection:
+        for some in _chunks(sorted(run_ids)):
+            query = sa.select(table.c.destination_uuid, table.c.topic).where(
+                table.c.destination_uuid.in_(some), sa.not_(table.c.consumed)
+            )
+            found |= {(row[0], row[1]) for row in connection.execute(query)}
+    return found

@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 REAP_EVERY = 1.0
 """Seconds between two searches for dead executors."""
 
+_LOOK_AT_WAITING = 5
+"""Every so many searches also look at runs that wait for people."""
+
 _DRAIN_POLL = 0.1
 
 
@@ -66,6 +69,7 @@ class Executor:
         self._private = private
         self._resolve = resolve
         self._stop = threading.Event()
+        self._rounds = 0
         self._reaper: threading.Thread | None = None
         self._closing = ExitStack()
         self._patience = Patience(settings, on_trouble)
@@ -152,6 +156,11 @@ class Executor:
             self.lease.acquire()
         database = recovery.system_database()
         owners = recovery.pending_owners(database) - {self.id}
+        if (
+            self._rounds % _LOOK_AT_WAITING
+        ):  # whoever answers brings the run back; this is for one who was killed
+            owners.discard(names.NOBODY)
+        self._rounds += 1
         if not owners:
             return []
         moved = recovery.hand_back(database, owners - self.lease.alive())

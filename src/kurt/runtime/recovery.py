@@ -146,6 +146,7 @@ def _owned(database: SystemDatabase, dead: list[str]) -> list[Any]:
         status.c.status,
         status.c.queue_name,
         status.c.attributes,
+        status.c.executor_id,
         status.c.parent_workflow_id.label("parent"),
     ).where(
         sa.or_(
@@ -369,7 +370,7 @@ def work_left(database: SystemDatabase, queues: Iterable[str], owner: str | None
         status.c.queue_name.in_(served),
     )
     owned = sa.and_(status.c.status == sa.literal_column("'PENDING'"), status.c.executor_id == owner)
-    query = sa.select(status.c.workflow_uuid.label("id"), status.c.status)
+    query = sa.select(status.c.workflow_uuid.label("id"), status.c.status, status.c.executor_id)
     with database.engine.connect() as connection:
         if connection.execute(query.where(waiting).limit(1)).first() is not None:
             return True

@@ -194,8 +194,8 @@ def leave(root_id: str) -> bool:
     run_ids = resting.rested(root_id)
     if not run_ids or not _waits_of(root_id):
         return False
-    rest(root_id)
-    let_go(run_ids)
+    if not rest(root_id, give_up=True):
+        let_go(run_ids)
     return True
 
 
