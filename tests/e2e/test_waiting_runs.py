@@ -233,3 +233,18 @@ def test_a_run_that_waits_holds_no_place_in_its_queue(
     wait_until(lambda: run_of(kurt, "items")["status"] == "cancelled", 10)
     children = kurt.json("workflows", "list", "--parent", "items")
     assert {child["status"] for child in children} == {"cancelled"}
+
+
+def test_who_waits_for_the_end_is_told_of_questions(
+    kurt: Kurt, spawn_kurt: Spawn, project: Path, wait_until: WaitUntil
+) -> None:
+    submit(kurt, "approval")
+    wait_until(lambda: paths(project, "approval") == ["ask"], 30)
+    waiting, following = (spawn_kurt("workflows", verb, "approval") for verb in ("wait", "follow"))
+    said = "waits for approval: Go on?"
+    wait_until(lambda: said in waiting.stderr and said in following.stderr, 20)
+    for process in (waiting, following):
+        assert process.stderr.count("to go on: kurt workflows approve approval") == 1
+    kurt("workflows", "approve", "approval")
+    assert waiting.wait(30) == following.wait(30) == 0
+    assert "approval: Go on?" not in kurt("workflows", "list").stdout

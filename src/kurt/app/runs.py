@@ -14,10 +14,11 @@ from kurt.runtime import mocked, names, spawn
 from kurt.runtime.logs import log_path, open_log
 from kurt.runtime.names import new_run_id
 from kurt.runtime.runs import Run, open_reader
+from kurt.runtime.wait_words import APPROVAL, command_of, kind_of, text_of
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kurt.app.foreground_watch import Watch
     from kurt.config import Settings
@@ -263,7 +264,7 @@ def wait(
         settings: the project's settings.
         run_id: id or prefix.
         limit: seconds; None for as long as it takes.
-        tell: given a line when nobody will go on with the run as things are; once.
+        tell: given a line when nobody will go on with the run as things are, and for each question that it asks; once.
 
     Raises:
         NotFoundError: there is no such run.
@@ -271,10 +272,15 @@ def wait(
     """
     until = None if limit is None else time.monotonic() + limit
     served = ServedCheck(settings, tell)
+    told: set[str] = set()
     with open_reader(settings) as reader:
         run = reader.get(run_id)
         while run.status not in OVER:
             served.look(run)
+            for line in _questions(run):
+                if tell is not None and line not in told:
+                    told.add(line)
+                    tell(line)
             if until is not None and time.monotonic() > until:
                 raise RunFailedError(
                     f"the run {run.id} is still {run.status}", hint=f"kurt workflows follow {run.id}"
@@ -282,6 +288,15 @@ def wait(
             time.sleep(_POLL)
             run = reader.get(run.id)
     return run
+
+
+def _questions(run: Run) -> Iterator[str]:
+    """What a run asks of people, with the command that answers."""
+    approvals = sum(kind_of(wait) == APPROVAL for wait in run.waits)
+    for wait in run.waits:
+        command = command_of(wait, run.id, alone=approvals == 1)
+        if command is not None:
+            yield f"the run {run.id} waits for {text_of(wait)}; to go on: {command}"
 
 
 class KeyRefusedError(RunFailedError):

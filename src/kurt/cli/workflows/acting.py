@@ -51,7 +51,8 @@ def follow_cmd(run_id: str, wait: bool) -> Any:
 def wait_cmd(run_id: str, timeout: str | None) -> Any:
     """Wait for the end of a run.
 
-    Prints nothing until then, unless no worker will go on with the run; ends with the run's own exit status.
+    Prints nothing until then, unless no worker will go on with the run, or it waits for people. Ends with the run's own
+    exit status.
     """
     from kurt.app.runs import failure_of, wait
     from kurt.app.times import seconds
