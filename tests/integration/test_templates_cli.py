@@ -68,6 +68,14 @@ def test_a_name_with_and_without_folder_and_suffix(run: Command, project: Path, 
     assert (project / "workflows/digest.yaml").is_file()
 
 
+@pytest.mark.parametrize("name", ["77", "true", "1e999", "2026-11-21", "my.digest"])
+def test_a_name_that_is_something_else_in_yaml(run: Command, project: Path, name: str) -> None:
+    run("workflows", "new", name, "--template", "quickstart")
+    run("workflows", "new", f"{name}1.yaml")
+    for file in (f"{name}.yaml", f"{name}1.yaml"):
+        assert run.json("workflows", "validate", f"workflows/{file}") == []
+
+
 def test_nothing_is_overwritten(run: Command, project: Path) -> None:
     (project / "templates").mkdir()
     (project / "templates/digest.md.j2").write_text("mine")
@@ -96,6 +104,8 @@ def test_a_dry_run_writes_nothing(run: Command, project: Path) -> None:
         (("x", "--template", "../library"), 3, "there is no template '../library'"),
         (("x/y", "--template", "quickstart"), 2, "'x/y.yaml' is no name of a workflow file"),
         ((), 2, "the workflow needs a name"),
+        (("x.test", "--template", "quickstart"), 2, "is the name of a test file, that of the workflow 'x'"),
+        (("x.test.yaml",), 2, "hint: kurt workflows new x.yaml"),
     ],
 )
 def test_mistakes(run: Command, words: tuple[str, ...], code: int, message: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kurt.app.scaffold.names import as_yaml
 from kurt.engine.suggestions import did_you_mean
 from kurt.errors import NotFoundError
 
@@ -89,7 +90,7 @@ def _renamed(text: str, template: str, name: str) -> str:
     """A text in which the copy's name stands for the template's: in paths, and as the name of the workflow."""
     old = re.escape(template)
     text = re.sub(rf"\b(workflows|templates)/{old}(?=[./])", lambda match: f"{match[1]}/{name}", text)
-    return re.sub(rf"^name: {old}$", lambda _: f"name: {name}", text, count=1, flags=re.MULTILINE)
+    return re.sub(rf"^name: {old}$", lambda _: f"name: {as_yaml(name)}", text, count=1, flags=re.MULTILINE)
 
 
 def _template(folder: Path) -> Template:

@@ -71,7 +71,25 @@ def file_name(word: str) -> str:
             f"{word!r} is no name of a workflow file: it needs letters, digits, `_` and `-`",
             hint=f"kurt workflows new {_proposed(name.rpartition('.')[0])}.yaml",
         )
-    return name.rpartition(".")[0]
+    stem = name.rpartition(".")[0]
+    if stem.endswith(".test"):
+        own = stem.removesuffix(".test")
+        raise UsageError(
+            f"{word!r} is the name of a test file, that of the workflow {own!r}",
+            hint=f"kurt workflows new {own}.yaml",
+        )
+    return stem
+
+
+def as_yaml(name: str) -> str:
+    """A name as it stands in a workflow file: with quotes where it would be a number or the like without."""
+    from kurt.engine.language.yaml12 import plain_scalar  # noqa: PLC0415 - the names of modules do without
+
+    try:
+        is_text = isinstance(plain_scalar(name), str)
+    except ValueError:  # a number that is too large
+        is_text = False
+    return name if is_text else f'"{name}"'
 
 
 def _proposed(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kurt.app.init import SCHEMA_FILE, TEST_SCHEMA_FILE
 from kurt.app.scaffold.library import copied
-from kurt.app.scaffold.names import Names, file_name, is_file, module_names
+from kurt.app.scaffold.names import Names, as_yaml, file_name, is_file, module_names
 from kurt.errors import ConflictError, StorageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _yaml(word: str) -> Iterator[NewFile]:
     name = file_name(word)
     text = (TEMPLATES / "workflow.yaml.tmpl").read_text(encoding="utf-8")
     values = {
-        "name": name,
+        "name": as_yaml(name),
         "schema": f"../{SCHEMA_FILE}",
         "file": f"workflows/{word.removeprefix('workflows/')}",
     }
