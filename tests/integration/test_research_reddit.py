@@ -189,6 +189,12 @@ def test_a_dry_run_asks_nobody(run: Run) -> None:
     )
 
 
+def test_with_keys_the_api_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDDIT_CLIENT_ID", KEYS[0])
+    monkeypatch.setenv("REDDIT_CLIENT_SECRET", KEYS[1])
+    assert run(None, "--dry-run").stdout.startswith("https://oauth.reddit.com/r/all/top.json?t=week would")
+
+
 def test_a_mistake_is_told_before_anything_is_asked(run: Run) -> None:
     with stand_in(POSTS) as site:
         assert "'no name' is no name of a subreddit" in run(site, "--subreddit", "no name", code=2).stderr
