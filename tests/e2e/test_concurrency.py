@@ -111,8 +111,8 @@ def test_a_run_tells_behind_which_it_waits_and_can_be_cancelled_meanwhile(
     kurt("workflows", "run", file, "--background", "--run-id", "second")
     wait_until(lambda: status(kurt, "second")["status"] == "waiting", 30, what="a run that waits")
     wait = status(kurt, "second")["waiting_for"]
-    assert (wait["kind"], wait["runs"], wait["limit"]) == ("turn", ["long"], 1)
-    assert "waiting for:  its turn, behind long\n" in kurt("workflows", "status", "second").stdout
+    assert (wait["kind"], wait["runs"], wait["limit"]) == ("turn", ["long", "front"], 1)
+    assert "waiting for:  its turn, behind long, front\n" in kurt("workflows", "status", "second").stdout
     waiting = {run["run_id"] for run in kurt.json("workflows", "list", "--status", "waiting")}
     assert waiting == {"front", "second"}
     kurt("workflows", "cancel", "second")

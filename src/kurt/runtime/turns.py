@@ -45,7 +45,7 @@ def ask(database: SystemDatabase, key: str, run_id: str, limit: int) -> list[str
         limit: how many may have their turn at once.
 
     Returns:
-        the runs that have theirs; nothing if it is this run's turn.
+        the runs in its way: those that have their turn, and those that asked before; nothing if it is this run's turn.
     """
     now = int(time.time() * 1000)
     with database.engine.begin() as connection:
@@ -57,17 +57,18 @@ def ask(database: SystemDatabase, key: str, run_id: str, limit: int) -> list[str
         admitted = [row.run_id for row in rows if row.admitted_at is not None]
         if run_id in admitted:
             return []
-        before = _before(rows, mine, now)
-        admitted_at = now if len(admitted) + before < limit else None
-        _note(connection, key, run_id, mine is None, now, admitted_at)
-    return [] if admitted_at is not None else admitted
+        ahead = [*admitted, *_before(rows, mine, now)]
+        is_turn = len(ahead) < limit
+        _note(connection, key, run_id, mine is None, now, now if is_turn else None)
+    return [] if is_turn else ahead
 
 
-def _before(rows: Sequence[Any], mine: Any, now: int) -> int:
-    """How many of those that wait have asked before."""
+def _before(rows: Sequence[Any], mine: Any, now: int) -> list[str]:
+    """Those that wait and have asked before, in that order."""
     waiting = [row for row in rows if row.admitted_at is None and row.seen_at > now - _SEEN]
     asked = (now, "") if mine is None else (mine.asked_at, mine.run_id)
-    return sum((row.asked_at, row.run_id) < asked for row in waiting)
+    ahead = sorted((row.asked_at, row.run_id) for row in waiting if (row.asked_at, row.run_id) < asked)
+    return [run_id for _, run_id in ahead]
 
 
 def _note(
