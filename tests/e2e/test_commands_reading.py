@@ -61,7 +61,11 @@ def world(_template: Path, home: Path, tmp_path_factory: pytest.TempPathFactory)
         language.write("name: bad\nsteps: [{name: b, type: script, code: 1/0}]\n", "workflows/bad.yaml")
         start = language.start
         ids = {"rich": start("workflows/rich.yaml"), "bad": start("workflows/bad.yaml")}
-        ids["waiting"] = start("workflows/hold.yaml", queue="narrow")
+        # With a time: one that only waits for people holds no place in its queue.
+        language.write(
+            "name: hold\nsteps: [{name: hold, wait: {message: go, timeout: 10h}}]\n", "workflows/held.yaml"
+        )
+        ids["waiting"] = start("workflows/held.yaml", queue="narrow")
         language.until(ids["waiting"], "waiting")
         ids["queued"] = start("workflows/hold.yaml", queue="narrow", priority=4)
         ids["scheduled"] = start("workflows/hold.yaml", delay="1h")
@@ -178,7 +182,7 @@ def test_status(world: World, here: Command) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", rich["started_at"])
     waiting = here.json("workflows", "status", world.ids["waiting"])
     assert (waiting["status"], waiting["waiting_for"]["topic"]) == ("waiting", "go")
-    assert "a message on 'go' (step hold)" in here("workflows", "status", world.ids["waiting"]).stdout
+    assert "a message on 'go', until" in here("workflows", "status", world.ids["waiting"]).stdout
     queued = here.json("workflows", "status", world.ids["queued"])
     assert (queued["queue"], queued["priority"], queued["started_at"]) == ("narrow", 4, None)
     bad = here.json("workflows", "status", world.ids["bad"])

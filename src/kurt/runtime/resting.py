@@ -59,7 +59,7 @@ def execution(root_id: str, run_id: str) -> Generator[None]:
     finally:
         _here.reset(token)
         _executions.discard(one)
-        if all(other.root_id != root_id for other in _executions):
+        if all(other.root_id != root_id for other in list(_executions)):
             hold(root_id)
 
 
@@ -101,7 +101,8 @@ def side_by_side(count: int) -> Generator[Callable[[object], None]]:
 def rested(root_id: str, *, seconds: float = 0.0) -> list[str] | None:
     """Ids of the executions of a run in this process if all of them have rested for so long; else None."""
     until = time.monotonic() - seconds
-    found = [one for one in _executions if one.root_id == root_id]
+    # A copy: other threads ask too, while the event loop begins and ends executions.
+    found = [one for one in list(_executions) if one.root_id == root_id]
     if found and all(one.rests and one.since <= until for one in found):
         return [one.run_id for one in found]
     return None
@@ -109,7 +110,7 @@ def rested(root_id: str, *, seconds: float = 0.0) -> list[str] | None:
 
 def give_up(run_ids: Iterable[str]) -> None:
     """End the executions of these here, unfinished; called in their event loop."""
-    for one in [one for one in _executions if one.run_id in set(run_ids)]:
+    for one in [one for one in list(_executions) if one.run_id in set(run_ids)]:
         if one.task is not None:
             one.task.cancel()
 
@@ -136,7 +137,7 @@ def hold(root_id: str) -> None:
 
 def released() -> set[str]:
     """Ids of the executions without which this process may end."""
-    return {run_id for run_ids in _released.values() for run_id in run_ids}
+    return {run_id for run_ids in list(_released.values()) for run_id in run_ids}
 
 
 def released_roots() -> set[str]:

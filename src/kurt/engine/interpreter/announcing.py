@@ -112,6 +112,8 @@ class _Watch:
                 await self._note_rest()
             except SQLAlchemyError as error:  # away for a while: told elsewhere, tried again
                 _log.debug("could not look for answers: %s", error)
+            except Exception:  # noqa: BLE001 - whatever it is, runs must not wait for an answer that is there
+                _log.warning("could not look for answers", exc_info=True)
 
     async def _find_answers(self) -> None:
         wanted = {ask: root_id for ask, (root_id, _) in self.asks.items()}
@@ -202,7 +204,7 @@ def leave(root_id: str) -> bool:
 def _waits_of(root_id: str) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for watch in list(_watches.values()):
-        found.update(watch.waits.get(root_id, {}))
+        found.update(dict(watch.waits.get(root_id, {})))  # a copy: the event loop changes it
     return found
 
 
