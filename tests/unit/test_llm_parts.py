@@ -19,9 +19,9 @@ from kurt.llm.failures import refusal, retry_after
 from kurt.llm.providers import Endpoint
 from kurt.llm.retry import NO_RETRY, RetryPolicy
 from kurt.llm.schemas import checker, schema_of
+from kurt.llm.shapes import shaped
 from kurt.llm.strict import strict_schema
 from kurt.testing.faults import fault_from_json
-from kurt.llm.shapes import shaped
 
 ENDPOINT = Endpoint("openai", "gpt", "openai", "https://api.openai.com/v1", "sk-secret-key", "OPENAI_API_KEY")
 

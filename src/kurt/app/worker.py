@@ -74,7 +74,11 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
     from kurt.runtime.worker import Worker, WorkerOptions, restart_process  # noqa: PLC0415 - after the lease
 
     options = WorkerOptions(
-        queues=plan.queues, concurrency=plan.concurrency, idle_exit=plan.idle_exit, grace=plan.grace
+        queues=plan.queues,
+        concurrency=plan.concurrency,
+        idle_exit=plan.idle_exit,
+        grace=plan.grace,
+        companion=Ticker(settings, lease.id, lease.live),
     )
     registry = WorkflowRegistry(settings)
     announce = partial(_announce, plan.queues)
@@ -85,7 +89,6 @@ def _serve(settings: Settings, plan: WorkerPlan) -> None:
         signals,
         resolve=registry.resolve,
         on_start=announce,
-        companion=Ticker(settings, lease.id, lease.live),
     )
     registry.on_stale = worker.request_restart
     runner.use(settings)

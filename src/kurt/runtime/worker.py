@@ -41,12 +41,14 @@ class WorkerOptions:
         concurrency: steps at work at once.
         idle_exit: seconds without work after which it ends; None for never.
         grace: seconds that steps at work are given when it is stopped.
+        companion: works beside it.
     """
 
     queues: Sequence[str]
     concurrency: int
     idle_exit: float | None = None
     grace: float = 10.0
+    companion: Companion | None = None
 
 
 class Companion(Protocol):
@@ -73,7 +75,6 @@ class Worker:
         signals: tell it to stop.
         resolve: gives workflow functions on demand.
         on_start: called with the executor id when it serves.
-        companion: works beside it.
     """
 
     def __init__(
@@ -85,12 +86,11 @@ class Worker:
         *,
         resolve: recovery.Resolver | None = None,
         on_start: Callable[[str], None] | None = None,
-        companion: Companion | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
         self._on_start = on_start
-        self._companion = companion
+        self._companion = options.companion
         self._signals = signals
         self._restart = False
         self._folder = _identity(settings.root)

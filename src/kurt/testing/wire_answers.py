@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from kurt.llm.shapes import shaped
 from kurt.testing.dspy_answers import dspy_answer
 from kurt.testing.faults import Fault
-from kurt.llm.shapes import shaped
 
 if TYPE_CHECKING:
     from kurt.types import Json, JsonObject
