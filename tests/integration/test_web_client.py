@@ -288,6 +288,13 @@ async def test_a_robots_file_that_cannot_be_had(status: int, allowed: bool) -> N
                 assert "--ignore-robots" in str(caught.value.hint)
 
 
+async def test_a_robots_file_of_a_server_that_is_not_public() -> None:
+    async with client(allow_private=False) as web_client:
+        with pytest.raises(errors.AddressRefusedError, match=r"robots\.txt") as caught:
+            await RobotsCache(web_client).allowed("http://localhost/a")
+    assert "--allow-private" in str(caught.value.hint)
+
+
 async def test_keys_stay_with_the_server_for_which_they_are() -> None:
     with Site({"/": "other"}) as other, Site({"/": moved(f"{other.url}/")}) as site:
         async with client() as web_client:

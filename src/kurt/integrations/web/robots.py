@@ -9,7 +9,7 @@ from protego import Protego
 from yarl import URL
 
 from kurt.integrations.web.client import AGENT_TOKEN, WebClient
-from kurt.integrations.web.errors import UnreachableError, WebError
+from kurt.integrations.web.errors import AddressRefusedError, UnreachableError, WebError
 from kurt.integrations.web.politeness import origin_of
 
 _NO_SERVER = "check the address and the network; no server answers there"
@@ -46,16 +46,11 @@ class RobotsCache:
 
         Raises:
             UnreachableError: the site's robots.txt cannot be read, because of the server: nobody knows then.
+            AddressRefusedError: the same, because the server has an address that is not public.
         """
         found = await self._site(url)
         if found.error is not None:
-            error = UnreachableError(
-                f"the robots.txt of {URL(url).host} cannot be read: {found.error.message}",
-                url=url,
-                hint=_NO_SERVER if isinstance(found.error, UnreachableError) else _NO_ROBOTS,
-            )
-            error.transient = False  # its requests were repeated already
-            raise error from found.error
+            raise _unreadable(url, found.error) from found.error
         return found.rules is None or bool(found.rules.can_fetch(url, AGENT_TOKEN))
 
     async def delay(self, url: str) -> float:
@@ -87,6 +82,16 @@ class RobotsCache:
         if wait := _delay(rules):
             self._client.politeness.set_delay(origin, wait)
         return _Robots(rules)
+
+
+def _unreadable(url: str, cause: WebError) -> WebError:
+    message = f"the robots.txt of {URL(url).host} cannot be read: {cause.message}"
+    if isinstance(cause, AddressRefusedError):
+        return AddressRefusedError(message, url=url, hint=cause.hint)
+    hint = _NO_SERVER if isinstance(cause, UnreachableError) else _NO_ROBOTS
+    error = UnreachableError(message, url=url, hint=hint)
+    error.transient = False  # its requests were repeated already
+    return error
 
 
 def _delay(rules: Protego | None) -> float:
