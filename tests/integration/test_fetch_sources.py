@@ -77,6 +77,15 @@ def test_files_of_the_project_are_read(tmp_kurt_project: Path) -> None:
     assert body(tmp_kurt_project, rows["e.ipynb"]) == "# Notebook\nText\n\n```python\nprint(1)\n```"
 
 
+def test_a_notebook_that_cannot_be_read_says_why(tmp_kurt_project: Path) -> None:
+    (tmp_kurt_project / "a.ipynb").write_text("{bad")
+    (tmp_kurt_project / "b.ipynb").write_text('{"cells": [{}]}')
+    result = run_fetch(config={"files": ["a.ipynb", "b.ipynb"], **PLAIN})
+    broken, shapeless = (row["error"] for row in result["rows"])
+    assert broken.startswith("the notebook cannot be read: it is no JSON: Expecting property name")
+    assert shapeless == "the notebook cannot be read: it is not made of cells with their kinds"
+
+
 def test_a_file_that_is_as_it_was_is_not_read_again(tmp_kurt_project: Path) -> None:
     file = tmp_kurt_project / "a.md"
     file.write_text("Green.")

@@ -80,8 +80,10 @@ def _notebook(data: bytes, payload: dict[str, Any]) -> dict[str, Any]:
         notebook = json.loads(data)
         cells = [(cell["cell_type"], _joined(cell.get("source"))) for cell in notebook["cells"]]
         language = str(notebook.get("metadata", {}).get("kernelspec", {}).get("language", ""))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"the notebook cannot be read: {error!r}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the notebook cannot be read: it is no JSON: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError("the notebook cannot be read: it is not made of cells with their kinds") from error
     parts = [
         f"```{language}\n{text}\n```" if kind == "code" else text for kind, text in cells if text.strip()
     ]
