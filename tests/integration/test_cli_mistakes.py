@@ -42,6 +42,14 @@ COMMAND_LINE = [
     (["queues", "create", "q", "--rate", "fast"], 2, "'fast' is not a rate", "10/60"),
     (["queues", "update", "nowhere"], 3, "there is no queue 'nowhere'", "kurt queues create nowhere"),
     (["config", "get", "WORKER.CONCURENCY"], 3, "no setting", "did you mean WORKER.CONCURRENCY?"),
+    (["config", "LLM.MODEL=openai/x"], 2, "it changes none", 'write the line LLM.MODEL="openai/x" into'),
+    (
+        ["config", "set", "LLM.MODEL", "openai/x"],
+        2,
+        "it changes none",
+        'LLM.MODEL="openai/x" into kurt.config',
+    ),
+    (["config", "set"], 2, "it changes none", 'KEY="..."'),
     (["db", "upgrade", "now"], 3, "no such revision", "kurt db current"),
     (["init", "a.py"], 2, "'a.py' is a file", "kurt init --help"),
 ]

@@ -204,6 +204,10 @@ MISTAKES = [
         *(2, "'daily' was not due between", "kurt schedules next 'daily' --from"),
     ),
     (
+        ["backfill", "daily", "--from", "2026-10-31", "--to", "2026-10-01"],
+        *(2, "--from 2026-10-31 is after --to 2026-10-01", "exchange the two"),
+    ),
+    (
         ["backfill", "often", "--from", "2020-01-01", "--to", "2026-01-01"],
         *(2, "more than 10,000 times", "a shorter range"),
     ),

@@ -64,6 +64,7 @@ def test_all_faults_come_at_once_with_their_places(tmp_path: Path) -> None:
           - name: one
             mocks: {models: [{step: fetch}]}
             answers: {nobody: 1}
+          - {name: two, expects: {}}
         """,
     )
     said = {(fault.line, fault.column): (fault.message, fault.hint) for fault in found}
@@ -78,10 +79,11 @@ def test_all_faults_come_at_once_with_their_places(tmp_path: Path) -> None:
     assert "is not an expression" in said[6, 86][0]
     assert said[6, 94][0] == "`x` is not known here"
     assert said[7, 11][0] == "there are two cases 'one'"
+    assert said[10, 17] == ("unknown key `expects` in item 3 of `cases`", "did you mean `expect`?")
     assert "either an answer or an error" in said[8, 22][0]
     assert said[9, 15][0] == "the workflow has no step `nobody`"
     assert {fault.file for fault in found} == {"flow.test.yaml"}
-    assert len(found) == len(said) == 13
+    assert len(found) == len(said) == 14
 
 
 @pytest.mark.parametrize(

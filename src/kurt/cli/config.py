@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kurt.cli.command import group
+from kurt.cli.command import KurtGroup
 from kurt.cli.output import Column, Table
 from kurt.cli.project import current_settings
 from kurt.errors import UsageError
@@ -29,7 +30,34 @@ def value_line(setting: dict[str, Any]) -> str:
     return "" if setting["value"] is None else str(setting["value"])
 
 
-@group("config", epilog="kurt config show --origin\nkurt config get PATH_DB\nkurt config path")
+class ConfigGroup(KurtGroup):
+    """Tells who wants to change a setting where that is done."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            UsageError: the words set something, as in `set KEY VALUE` or `KEY=VALUE`.
+        """
+        words = args[:1]
+        if args[0] == "set":
+            words = list(takewhile(lambda word: not word.startswith("-"), args[1:]))
+        if args[0] == "set" or "=" in args[0]:
+            key, _, value = "=".join(words).partition("=")
+            bare = value.strip("\"'")
+            line = f'{key or "KEY"}="{bare or "..."}"'
+            raise UsageError(
+                "`kurt config` shows settings, it changes none",
+                hint=f"write the line {line} into kurt.config; secrets into .env",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    "config", cls=ConfigGroup, epilog="kurt config show --origin\nkurt config get PATH_DB\nkurt config path"
+)
 def config_group() -> None:
     """Show the settings of the project."""
 

@@ -177,9 +177,13 @@ def _steps(expect: Expectation, result: Result) -> Iterator[Difference]:
         yield from _step(path, wanted, steps)
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _step(path: str, wanted: StepExpectation, steps: Sequence[JsonObject]) -> Iterator[Difference]:
     if wanted.count is not None and wanted.count != len(steps):
-        message = f"expected to run {wanted.count} times, ran {len(steps)} times"
+        message = f"expected to run {_times(wanted.count)}, ran {_times(len(steps))}"
         yield Difference(f"step {path}", message, wanted.count, len(steps))
     if wanted.state == "not run":
         for step in steps[:1]:

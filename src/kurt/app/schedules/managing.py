@@ -246,6 +246,8 @@ def _times(schedule: Schedule, start: str, end: str) -> tuple[int, ...]:
     cron = Cron(schedule.cron, schedule.timezone)
     first, _ = span(start, cron)
     _, last = span(end, cron)
+    if last <= first:
+        raise UsageError(f"--from {start} is after --to {end}", hint="exchange the two")
     if last > datetime.now(UTC):
         raise UsageError(
             f"{end!r} is not over yet", hint="end with a time in the past; later ones come by themselves"

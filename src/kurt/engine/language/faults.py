@@ -141,7 +141,7 @@ class Report:
     def _add_refusal(self, item: Any, model: type[BaseModel], origin: Origin) -> None:
         location, kind = item["loc"], item["type"]
         path = origin.path(location)
-        where = origin.where if len(path) - len(origin.base) <= 1 else f"`{path[-2]}`"
+        where = origin.where if len(path) - len(origin.base) <= 1 else _named(path[:-1])
         if kind == "missing":
             self.missing(path, where, _example(model, location, "add"))
         elif kind == "extra_forbidden":
@@ -151,6 +151,14 @@ class Report:
             message, hint = _refusal(item, name)
             hint = hint or _example(model, location, "write") or f"change {origin.where}"
             self.add(path, message, hint, key=item["is_key"])
+
+
+def _named(path: DataPath) -> str:
+    """How messages call a mapping inside of a file; an item of a list has no name but that of the list."""
+    last = path[-1]
+    if isinstance(last, int) and len(path) > 1:
+        return f"item {last + 1} of `{path[-2]}`"
+    return f"`{last}`"
 
 
 def _merged(items: Iterable[Any]) -> list[dict[str, Any]]:
