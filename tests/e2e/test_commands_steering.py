@@ -193,6 +193,9 @@ def test_send(language: Language, here: Command, tmp_path: Path) -> None:
     error = here("workflows", "send", run_id, "--topic", "go", "--format", "json", code=1).error()
     assert (error["code"], error["hint"]) == ("conflict", f"kurt workflows status {run_id}")
     assert "--topic" in here("workflows", "send", run_id, code=2).stderr
+    broken = here("workflows", "send", run_id, "--topic", "go", "--data", '{"n": 1', code=2).stderr
+    assert "is not JSON" in broken
+    assert "write text in quotes" in broken
 
 
 def test_a_message_is_sent_once_for_one_key(language: Language, here: Command) -> None:

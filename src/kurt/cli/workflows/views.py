@@ -61,6 +61,7 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         ("schedule", _schedule(run.get("schedule"))),
         ("state", state_text(run)),
         *_waiting(run),
+        *_going_on(run),
         ("queue", run.get("queue")),
         ("priority", run.get("priority") or None),
         ("executor", run.get("executor_id")),
@@ -98,6 +99,12 @@ def _waiting(run: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield "to go on", command
     if len(waits) > _SHOWN_WAITS:
         yield "", f"... and {len(waits) - _SHOWN_WAITS} more; all of them are in --format json"
+
+
+def _going_on(run: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What takes up a run that nobody executes."""
+    if run["status"] in ("interrupted", "stuck"):
+        yield "to go on", f"kurt workflows resume {run['run_id']}"
 
 
 _SHOWN_WAITS = 10
