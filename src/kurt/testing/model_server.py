@@ -309,7 +309,11 @@ async def _cut(
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m kurt.testing.model_server", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m kurt.testing.model_server",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each answer takes")
     parser.add_argument("--key", help="the only key that is accepted")
