@@ -16,6 +16,7 @@ from kurt.errors import ConfigError, CredentialsError, DataError, KurtError, Not
 from kurt.integrations.cms.registry import PLATFORMS, access, adapter
 from kurt.integrations.cms.types import CmsAdapter, CmsItem, CmsPage
 from kurt.integrations.web.client import Limits, WebClient
+from kurt.integrations.web.errors import UnreachableError
 from kurt.workflows.map import run_map
 from tests.support.cms_worlds import KEY, SETTINGS, Entry, World, world_of
 from tests.support.site import Page, Site
@@ -123,6 +124,18 @@ async def test_what_is_no_json_is_an_error(world: World, cms: CmsAdapter, site: 
     site.pages = dict.fromkeys(site.pages, Page(b"<html>busy</html>"))
     with pytest.raises(DataError, match="no JSON"):
         await cms.changes(None, None)
+
+
+@pytest.mark.parametrize("platform", ["strapi", "notion"])  # one is asked by GET, one by POST
+async def test_a_cms_that_does_not_answer_is_looked_for_in_the_settings(
+    platform: str, tmp_project: Path
+) -> None:
+    with Site() as ended:
+        set_up(tmp_project, ended, world_of(platform, KINDS[platform]))
+    async with WebClient(allow_private=True, limits=Limits(attempts=1)) as client:
+        with pytest.raises(UnreachableError) as caught:
+            await adapter(platform, None, load_settings(), client).changes(None, None)
+    assert f"CMS.{platform.upper()}" in str(caught.value.hint)
 
 
 async def test_what_is_not_there_is_not_found(world: World, cms: CmsAdapter) -> None:

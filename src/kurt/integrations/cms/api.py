@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from kurt.errors import DataError, NotFoundError
-from kurt.integrations.web.errors import StatusError
+from kurt.integrations.web.errors import StatusError, UnreachableError
 
 if TYPE_CHECKING:
     from kurt.integrations.cms.access import Access
@@ -50,13 +50,21 @@ class Api:
         """
         given = {name: value for name, value in (params or {}).items() if value is not None}
         url = f"{self._base}/{path.lstrip('/')}" + (f"?{urlencode(given)}" if given else "")
-        reply = await self._client.get(url, accept="application/json", headers=self._headers)
+        reply = await self._answer(self._client.get(url, accept="application/json", headers=self._headers))
         return self._read(reply), reply.headers
 
     async def post(self, path: str, body: JsonObject) -> JsonObject:
         """The object that an address gives for this one; errors as for `get`."""
         url = f"{self._base}/{path.lstrip('/')}"
-        return self._read(await self._client.post(url, json=body, headers=self._headers))
+        return self._read(await self._answer(self._client.post(url, json=body, headers=self._headers)))
+
+    async def _answer(self, request: Awaitable[Reply]) -> Reply:
+        try:
+            return await request
+        except UnreachableError as error:
+            settings = f"CMS.{self._access.platform.upper()}"
+            error.hint = f"check the address in the settings {settings}..., and the network"
+            raise
 
     def _read(self, reply: Reply) -> JsonObject:
         if reply.status in _REFUSED:
