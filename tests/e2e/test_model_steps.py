@@ -246,6 +246,10 @@ def test_what_is_missing_is_said_with_its_remedy(asking: Asking) -> None:
     failed = asking.run(code=1)
     assert "no model is set" in failed.stderr
     assert "LLM.MODEL" in failed.stderr
+    asking.write('steps: [{name: ask, type: llm, prompt: "x", model: fake}]')
+    failed = asking.run(code=1)
+    assert "nobody knows the provider of the model 'fake'" in failed.stderr
+    assert "write provider/model" in failed.stderr
     asking.write('steps: [{name: ask, type: llm, prompt: "x", schema: "shapes:Nothing"}]')
     assert "there is no module 'shapes'" in asking.run(code=2).stderr
     asking.write(

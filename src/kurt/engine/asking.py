@@ -13,7 +13,7 @@ from kurt.engine.expressions.references import as_text
 from kurt.engine.kinds import Finding
 from kurt.engine.signatures.sources import SourceError, file_of_module, read_module
 from kurt.engine.suggestions import did_you_mean
-from kurt.errors import StepError, UsageError
+from kurt.errors import ConfigError, StepError, UsageError
 from kurt.project_code import make_importable
 from kurt.types import Json, JsonObject
 
@@ -221,6 +221,8 @@ async def ask(calls: Calls, question: Question, form: Form, *, row: int | None =
     )
     try:
         return await calls.ask(request, form.model, row=row)
+    except ConfigError:
+        raise
     except UsageError as error:
         raise StepError(error.message, type="FieldError", hint="look at `schema`") from error
 
