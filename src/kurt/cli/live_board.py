@@ -33,7 +33,9 @@ _ENDED = GOOD | {"failed", "cancelled"}
 _NOT_RUN = "not run"
 _WAITS = "waits"
 _TOP = re.compile(r"[\w-]+")
-_TOLD_BY_ROWS = re.compile(r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|cached: .*|run \S+ of .* starts")
+_TOLD_BY_ROWS = re.compile(
+    r"started(, attempt \d+)?|succeeded in [\d.]+ s|skipped|cached: .*|run \S+ of .* starts"
+)
 
 
 @dataclass(slots=True)
