@@ -260,6 +260,19 @@ def test_from_a_workflow_file(kurt: Kurt, project: Path, notes: Path, text: str,
     assert len(stored(project)) == 2
 
 
+def test_wrong_inputs_in_a_workflow_file_are_told_in_words_of_people(kurt: Kurt, project: Path) -> None:
+    (project / "workflows" / "wrong.yaml").write_text(
+        "steps:\n  - {workflow: map, inputs: {source_folder: notes, max_pages: many, bogus: 1}}\n"
+    )
+    done = kurt("workflows", "run", "wrong", "--format", "json", code=1)
+    told = done.error()["message"]
+    assert "the inputs do not fit map" in told
+    assert "max_pages: Input should be a valid integer" in told
+    assert "bogus: Extra inputs are not permitted" in told
+    assert "pydantic.dev" not in told
+
+
+
 @pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_on_postgres(kurt: Kurt, url: str, notes: Path, site: Site) -> None:
     assert url.startswith("postgresql")

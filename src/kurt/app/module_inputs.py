@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kurt.errors import InputError
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -25,18 +23,9 @@ def check_inputs(module: WorkflowModule, arguments: tuple[Any, ...]) -> None:
     """
     if len(arguments) != 1 or (config := config_class(module)) is None:
         return
-    from pydantic import ValidationError  # noqa: PLC0415 - loaded by the config itself
+    from kurt.core.configs import read_config  # noqa: PLC0415 - pydantic is loaded by the config itself
 
-    try:
-        config.model_validate(arguments[0])
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in error.errors()
-        )
-        raise InputError(
-            f"the inputs do not fit {module.name}: {'; '.join(faults)}",
-            hint=f"it takes: {', '.join(config.model_fields)}",
-        ) from None
+    read_config(config, arguments[0], module.name)
 
 
 def config_class(module: WorkflowModule) -> type[BaseModel] | None:

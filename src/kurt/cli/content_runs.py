@@ -29,19 +29,12 @@ def checked(model: type[BaseModel], given: Mapping[str, Any]) -> JsonObject:
     """
     from pydantic import ValidationError
 
+    from kurt.core.configs import faults_of
+
     try:
         return model.model_validate(given).model_dump()
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        said = (
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" if fault["loc"] else _plain(fault["msg"])
-            for fault in faults
-        )
-        raise InputError("; ".join(said), hint="see --help") from None
-
-
-def _plain(text: str) -> str:
-    return text.removeprefix("Value error, ")
+        raise InputError("; ".join(faults_of(error)), hint="see --help") from None
 
 
 def run_content(

@@ -8,6 +8,7 @@ from dbos import DBOS
 
 from kurt.config.current import current_settings
 from kurt.core import run_workflow, track_step
+from kurt.core.configs import read_config
 
 from .config import FetchConfig, with_settings
 from .steps import choose_documents, fetch_documents, plan_step, rows_step
@@ -17,7 +18,7 @@ from .utils import SKIPPED, in_order, summary, unfetched_rows, unknown_rows
 @DBOS.workflow()
 def fetch_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
     """Get the texts of documents and store them."""
-    config = FetchConfig.model_validate(config_dict)
+    config = read_config(FetchConfig, config_dict, "fetch")
     workflow_id = str(DBOS.workflow_id)
     if config.dry_run:
         return summary(plan_step(config.model_dump()), workflow_id=workflow_id, dry_run=True)
@@ -47,5 +48,5 @@ def run_fetch(
     given = config.model_dump(exclude_unset=True) if isinstance(config, FetchConfig) else dict(config or {})
     if docs is not None:
         given["documents"] = docs
-    payload = FetchConfig.model_validate(with_settings(given, current_settings())).model_dump()
+    payload = read_config(FetchConfig, with_settings(given, current_settings()), "fetch").model_dump()
     return run_workflow(fetch_workflow, payload, background=background, priority=priority)

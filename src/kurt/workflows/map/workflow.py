@@ -9,6 +9,7 @@ from dbos import DBOS
 
 from kurt.config.current import current_settings
 from kurt.core import WorkflowTracker, run_workflow, track_step, update_step_progress
+from kurt.core.configs import read_config
 
 from .config import CRAWL_PAGES, MapConfig, with_settings
 from .frontier import follow, frontier_of
@@ -42,7 +43,7 @@ _SOURCE_TYPES = {"url": "url", "folder": "file", "cms": "cms"}
 @DBOS.workflow()
 def map_workflow(config_dict: dict[str, Any]) -> dict[str, Any]:
     """Find documents and store which there are."""
-    config = MapConfig.model_validate(config_dict)
+    config = read_config(MapConfig, config_dict, "map")
     workflow_id = str(DBOS.workflow_id)
     with track_step("discover"):
         found = _discover(config)
@@ -143,7 +144,7 @@ def run_map(
         priority: place in the queue, 1 comes first.
     """
     given = config.model_dump(exclude_unset=True) if isinstance(config, MapConfig) else config
-    checked = MapConfig.model_validate(with_settings(given, current_settings()))
+    checked = read_config(MapConfig, with_settings(given, current_settings()), "map")
     if checked.source_folder is not None:
         # The run may be executed by another process, which works elsewhere.
         checked = checked.model_copy(
