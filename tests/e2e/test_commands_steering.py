@@ -187,6 +187,8 @@ def test_send(language: Language, here: Command, tmp_path: Path) -> None:
         ([], None),
     ):
         run_id = held(language, "snd")
+        other = here("workflows", "send", run_id, "--topic", "goo")
+        assert "warning: the run waits for a message on go now; it keeps this one for later" in other.stderr
         sent = here.json("workflows", "send", run_id, "--topic", "go", *data)
         assert sent == {"run_id": run_id, "topic": "go", "sent": True}
         assert language.client.result(run_id, timeout=30) == {"b": expected}

@@ -167,10 +167,14 @@ def send_cmd(run_id: str, topic: str, data: Data | None, idempotency_key: str | 
     A message that comes early waits for the run. If no worker is alive, one is started.
     """
     from kurt.app.steering import send
+    from kurt.cli.output import warn
 
     # What begins like JSON and is none has a typing error; a run should not get it as a text.
     message = data.load(plain_text=not data.text.startswith(("{", "["))) if data is not None else None
     run = send(current().settings(), run_id, message, topic=topic, idempotency_key=idempotency_key)
+    waited_for = [str(wait["topic"]) for wait in run.waits if wait.get("kind") == "message"]
+    if waited_for and topic not in waited_for:
+        warn(f"the run waits for a message on {', '.join(waited_for)} now; it keeps this one for later")
     return {"run_id": run.id, "topic": topic, "sent": True}
 
 
