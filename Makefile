@@ -15,8 +15,8 @@ help: ## Show what can be made
 demo: $(VENV)/.base ## Run the quickstart over this project's own documentation
 	@scripts/demo $(RUN)/kurt "$(DEMO)"
 
-test: $(VENV)/.test ## Run the tests (arguments for pytest: make test ARGS="-k worker")
-	$(RUN)/python -m pytest -n $(JOBS) -rs $(ARGS)
+test: $(VENV)/.test ## Run the tests, except those of conventions, which are part of check (arguments for pytest: make test ARGS="-k worker")
+	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal -m "not conventions" -rs $(ARGS)
 
 check: $(VENV)/.dev ## Check formatting, lint, types, layers and the project's own rules
 	$(RUN)/ruff check .

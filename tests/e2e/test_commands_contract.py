@@ -13,7 +13,7 @@ from tests.support.language import Language, language
 __all__ = ["language"]
 
 RUN = {
-    "run_id", "name", "status", "outputs", "error", "created_at", "started_at", "completed_at", "scheduled_for",
+    "run_id", "name", "status", "outputs", "error", "created_at", "started_at", "completed_at", "scheduled_for", "schedule",
     "summary", "waiting_for", "waits", "workflow", "kind", "file", "queue", "priority", "executor_id", "parent_id",
     "forked_from", "app_version", "user_id", "workspace_id", "mocked",
 }  # fmt: skip
@@ -27,7 +27,7 @@ QUEUE = {
     "partition_rate",
 }  # fmt: skip
 EXECUTOR = {"id", "kind", "host", "pid", "started_at", "queues", "concurrency", "run_id"}
-PLAN = {"dry_run", "name", "inputs", "queue", "priority", "timeout", "plan"}
+PLAN = {"dry_run", "name", "inputs", "queue", "priority", "timeout", "debounce", "plan"}
 PAGE = {"items", "next_offset", "has_more", "closed"}
 ERROR = {"code", "message", "hint"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
@@ -67,7 +67,7 @@ def test_the_shapes_of_results(language: Language, failed: str) -> None:
         ("workflows", "run", "shape", "--dry-run"): PLAN,
         ("queues", "list"): QUEUE,
         ("worker", "list"): EXECUTOR,
-        ("gc", "--dry-run"): {"dry_run", "runs", "logs", "run_count", "log_count"},
+        ("gc", "--dry-run"): {"dry_run", "runs", "logs", "run_count", "log_count", "value_count"},
     }
     for argv, shape in shapes.items():
         assert keys(here.json(*argv)) == shape, argv

@@ -241,7 +241,14 @@ def test_gc(language: Language, here: Command) -> None:
     stale = language.root / ".kurt" / "logs" / "worker-gone-1-00000000.log"
     stale.write_text("x")
     os.utime(stale, (time.time() - 90 * 86_400,) * 2)
-    everything = {"dry_run": True, "runs": [], "logs": [stale.name], "run_count": 0, "log_count": 1}
+    everything = {
+        "dry_run": True,
+        "runs": [],
+        "logs": [stale.name],
+        "run_count": 0,
+        "log_count": 1,
+        "value_count": 0,
+    }
     assert here.json("gc", "--dry-run") == everything, "young runs are kept"
     assert set(here.json("gc", "--keep", "0s", "--dry-run")["runs"]) == set(old)
     assert here("gc", "--keep-count", "2", "--dry-run").stdout == "would remove 1 runs and 1 worker logs\n"
