@@ -272,7 +272,6 @@ def test_wrong_inputs_in_a_workflow_file_are_told_in_words_of_people(kurt: Kurt,
     assert "pydantic.dev" not in told
 
 
-
 @pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_on_postgres(kurt: Kurt, url: str, notes: Path, site: Site) -> None:
     assert url.startswith("postgresql")
