@@ -168,7 +168,7 @@ def test_names_of_commands_options_and_choices(bare: Kurt) -> None:
 def test_names_of_the_projects_commands(bare: Kurt) -> None:
     (bare.project / "commands").mkdir()
     (bare.project / "commands" / "notes.py").write_text("import click\n@click.command()\ndef notes(): ...\n")
-    assert complete(bare, "no") == ["notes"]
+    assert complete(bare, "note") == ["notes"]
 
 
 class TestValues:

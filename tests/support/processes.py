@@ -103,8 +103,9 @@ def command_line(pid: int) -> str:
 
 
 def children(pid: int) -> set[int]:
-    """Ids of the direct children of a process."""
-    return {child for child, parent in _table().items() if parent == pid}
+    """Ids of the direct children of a process, without those that `multiprocessing` keeps until its end."""
+    found = {child for child, parent in _table().items() if parent == pid}
+    return {child for child in found if "from multiprocessing" not in command_line(child)}
 
 
 def descendants(pid: int) -> set[int]:
